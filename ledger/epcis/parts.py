@@ -1,0 +1,196 @@
+"""The eight parts of an event, in which it is committed to, disclosed and stored.
+
+One EPCIS 2.0 JSON object is split by field names into eight JSON objects, so that a
+source can show *what, when, where* and keep *why* to itself. An absent part has no
+bytes. The bytes are written once, by the statement's signer, and never again.
+
+    0 id · 1 about · 2 what · 3 when · 4 where · 5 why · 6 how · 7 every other field
+
+Refused in a part: what is no UTF-8 or starts with a BOM, what is no JSON object, `{}`,
+a duplicate key at any depth, a lone surrogate, NaN or a number beyond a double, nesting
+deeper than `PART_DEPTH_MAX`, more than `PART_BYTES_MAX`, a field of another part, and
+`recordTime`, which belongs to the log.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from ledger.errors import ParseError
+
+PART_NAMES = ("id", "about", "what", "when", "where", "why", "how", "other")
+PART_FIELDS: tuple[tuple[str, ...], ...] = (
+    ("eventID", "errorDeclaration"),
+    ("type", "certificationInfo", "@context"),
+    (
+        "epcList",
+        "quantityList",
+        "parentID",
+        "childEPCs",
+        "childQuantityList",
+        "inputEPCList",
+        "inputQuantityList",
+        "outputEPCList",
+        "outputQuantityList",
+        "transformationID",
+        "ilmd",
+        "action",
+    ),
+    ("eventTime", "eventTimeZoneOffset"),
+    ("readPoint", "bizLocation"),
+    (
+        "bizStep",
+        "disposition",
+        "persistentDisposition",
+        "bizTransactionList",
+        "sourceList",
+        "destinationList",
+    ),
+    ("sensorElementList",),
+    (),
+)
+PART_COUNT = len(PART_FIELDS)
+OTHER = PART_COUNT - 1
+PART_OF_FIELD = {field: n for n, fields in enumerate(PART_FIELDS) for field in fields}
+
+PART_BYTES_MAX = 4 * 1024 * 1024
+PART_DEPTH_MAX = 64
+
+_LOGS_OWN = "recordTime"
+_BOM = b"\xef\xbb\xbf"
+# An unterminated string runs to the end, so that the scan stays linear on hostile bytes.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+def split_event(event: Mapping[str, object]) -> tuple[bytes | None, ...]:
+    """Return the eight parts of `event` as compact JSON; `recordTime` is left out.
+
+    Raises `ParseError` where a part would not pass `check_part`.
+    """
+    shares: list[dict[str, object]] = [{} for _ in PART_FIELDS]
+    for field, value in event.items():
+        if field != _LOGS_OWN:
+            shares[PART_OF_FIELD.get(field, OTHER)][field] = value
+    parts = tuple(_write(n, share) if share else None for n, share in enumerate(shares))
+    for n, part in enumerate(parts):
+        if part is not None:
+            check_part(n, part)
+    return parts
+
+
+def join_parts(parts: Sequence[bytes | None]) -> dict[str, object]:
+    """Return the event that the given parts make together, fields in the order of the parts.
+
+    A part of None, absent or withheld, adds nothing. Raises `ParseError` where the number
+    of parts is not eight or a part does not pass `check_part`.
+    """
+    if len(parts) != PART_COUNT:
+        raise ParseError("event", f"has {len(parts)} parts, want {PART_COUNT}")
+    event: dict[str, object] = {}
+    for n, part in enumerate(parts):
+        if part is not None:
+            event.update(_read(n, part))
+    return event
+
+
+def check_part(n: int, data: bytes) -> None:
+    """Raise `ParseError` unless `data` is the one thing that part `n` (0 to 7) may hold."""
+    _read(n, data)
+
+
+def _read(n: int, data: bytes) -> dict[str, object]:
+    if not 0 <= n < PART_COUNT:
+        raise ParseError("part", f"number {n} is not one of 0 to {OTHER}")
+    where = f"part {n} ({PART_NAMES[n]})"
+    if len(data) > PART_BYTES_MAX:
+        raise ParseError(where, f"has {len(data)} bytes, at most {PART_BYTES_MAX} are allowed")
+    if data.startswith(_BOM):
+        raise ParseError(where, "starts with a byte order mark; write it without")
+    _check_depth(where, data)
+    value = _load(where, data)
+    if not isinstance(value, dict):
+        raise ParseError(where, "is no JSON object")
+    if not value:
+        raise ParseError(where, "is empty; an absent part has no bytes at all")
+    for field in value:
+        _check_place(where, n, field)
+    return value
+
+
+def _check_place(where: str, n: int, field: str) -> None:
+    if field == _LOGS_OWN:
+        raise ParseError(where, "holds recordTime, which only the log may say; leave it out")
+    home = PART_OF_FIELD.get(field, OTHER)
+    if home != n:
+        raise ParseError(where, f"holds {field[:60]!r}, which belongs in part {home}")
+
+
+def _check_depth(where: str, data: bytes) -> None:
+    if data.count(b"[") + data.count(b"{") <= PART_DEPTH_MAX:
+        return  # the common case: too few brackets to nest deeper than allowed
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRING.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > PART_DEPTH_MAX:
+            raise ParseError(where, f"nests deeper than {PART_DEPTH_MAX} levels")
+
+
+def _load(where: str, data: bytes) -> object:
+    try:
+        text = data.decode("utf-8")
+        value: object = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+        if "\\u" in text:  # only an escape can smuggle in half of a surrogate pair
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ParseError(
+            where, "holds half of a surrogate pair, which is no character"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ParseError(where, f"is no UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise ParseError(where, f"is no JSON at character {error.pos}: {error.msg}") from None
+    except ValueError as error:
+        raise ParseError(where, str(error)) from None
+    return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"has the key {twice[:60]!r} twice in one object")
+    return value
+
+
+def _refuse_constant(text: str) -> object:
+    raise ValueError(f"holds {text}, which JSON does not have")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"holds the number {text[:40]}, which is beyond a double")
+    return number
+
+
+def _write(n: int, share: dict[str, object]) -> bytes:
+    where = f"part {n} ({PART_NAMES[n]})"
+    try:
+        text = json.dumps(share, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ParseError(
+            where, "holds half of a surrogate pair, which is no character"
+        ) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ParseError(where, f"cannot be written as JSON: {error}") from None
