@@ -1,0 +1,173 @@
+"""The tables of the evidence database and of `signed.db`, and the triggers that guard them.
+
+`evidence.db` (evidence: never changed, never deleted, every column checked by an audit):
+
+    entry(idx, data)                             one leaf: the canonical CBOR of FORMATS 3
+    event(idx, position, commitment, data)       what the statement of entry idx commits to,
+                                                 in the order of its tree; data = the event as
+                                                 submitted (FORMATS 1), NULL once erased
+    tile(level, n, data)                         full tiles only (C2SP tlog-tiles)
+    checkpoint(size, note)                       every signed note that was published
+    chain(kid, epoch, seq, idx)                  which entry took that place of a source chain
+    key_entry(kid, idx)                          which entries are about that key
+
+`signed.db`, a small store apart, so that an old evidence database put back does not bring it:
+
+    signed(id = 1, size, root)                   what the log has ever signed at most
+
+Who owns `evidence.db` can delete, corrupt and roll back, and is caught by tiles, root,
+`signed.db`, witnesses and every bundle; who also owns `signed.db` is caught by witnesses and
+bundles alone. The triggers stop accidents of our own, not an attacker: they can be dropped.
+"""
+
+from typing import ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+)
+from sqlmodel import Field, SQLModel
+
+# SQLite's INTEGER has 64 bits; a STRICT table knows no BIGINT.
+_INT = BigInteger().with_variant(Integer(), "sqlite")
+_STRICT = {"sqlite_strict": True}
+_STRICT_WITHOUT_ROWID = {"sqlite_strict": True, "sqlite_with_rowid": False}
+
+
+class EvidenceTable(SQLModel):
+    """What the tables of `evidence.db` share: their own metadata."""
+
+    metadata: ClassVar[MetaData] = MetaData()
+
+
+class EntryTable(EvidenceTable, table=True):
+    """One leaf of the log."""
+
+    __tablename__ = "entry"
+    __table_args__ = (CheckConstraint("idx >= 0"), _STRICT)
+
+    idx: int = Field(primary_key=True, sa_type=_INT)
+    data: bytes = Field(sa_type=LargeBinary)
+
+
+class EventTable(EvidenceTable, table=True):
+    """One event of a capture statement; `data` alone can be erased."""
+
+    __tablename__ = "event"
+    __table_args__ = (CheckConstraint("length(commitment) = 32"), _STRICT_WITHOUT_ROWID)
+
+    idx: int = Field(primary_key=True, sa_type=_INT)
+    position: int = Field(primary_key=True, sa_type=_INT)
+    commitment: bytes = Field(sa_type=LargeBinary)
+    data: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class TileTable(EvidenceTable, table=True):
+    """One full tile: 256 hashes of the tree at height 8 x level."""
+
+    __tablename__ = "tile"
+    __table_args__ = (CheckConstraint("length(data) = 8192"), _STRICT_WITHOUT_ROWID)
+
+    level: int = Field(primary_key=True, sa_type=_INT)
+    n: int = Field(primary_key=True, sa_type=_INT)
+    data: bytes = Field(sa_type=LargeBinary)
+
+
+class CheckpointTable(EvidenceTable, table=True):
+    """One signed note as it was published."""
+
+    __tablename__ = "checkpoint"
+    __table_args__ = (CheckConstraint("size > 0"), _STRICT)
+
+    size: int = Field(primary_key=True, sa_type=_INT)
+    note: bytes = Field(sa_type=LargeBinary)
+
+
+class ChainTable(EvidenceTable, table=True):
+    """The place that a statement took in the chain of its key."""
+
+    __tablename__ = "chain"
+    __table_args__ = (CheckConstraint("length(kid) = 32"), _STRICT_WITHOUT_ROWID)
+
+    kid: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    epoch: int = Field(primary_key=True, sa_type=_INT)
+    seq: int = Field(primary_key=True, sa_type=_INT)
+    idx: int = Field(sa_type=_INT)
+
+
+class KeyEntryTable(EvidenceTable, table=True):
+    """An entry that is about a key; a rotation is about two."""
+
+    __tablename__ = "key_entry"
+    __table_args__ = (CheckConstraint("length(kid) = 32"), _STRICT_WITHOUT_ROWID)
+
+    kid: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    idx: int = Field(primary_key=True, sa_type=_INT)
+
+
+class SignedSchema(SQLModel):
+    """What the tables of `signed.db` share: their own metadata."""
+
+    metadata: ClassVar[MetaData] = MetaData()
+
+
+class SignedTable(SignedSchema, table=True):
+    """The one row of `signed.db`: the newest size and root that may have been signed."""
+
+    __tablename__ = "signed"
+    __table_args__ = (
+        CheckConstraint("id = 1"),
+        CheckConstraint("size >= 0"),
+        CheckConstraint("length(root) = 32"),
+        _STRICT,
+    )
+
+    id: int = Field(default=1, primary_key=True, sa_type=_INT)
+    size: int = Field(sa_type=_INT)
+    root: bytes = Field(sa_type=LargeBinary)
+
+
+def _refuse(table: str, verb: str, condition: str = "1") -> str:
+    """Return the SQLite trigger that aborts `verb` on `table` where `condition` holds."""
+    return (
+        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+        f"WHEN {condition} BEGIN SELECT RAISE(ABORT, '{table}: evidence is for ever'); END"
+    )
+
+
+_FROZEN = ("entry", "tile", "checkpoint", "chain", "key_entry")
+_NOT_AN_ERASURE = (
+    "NEW.data IS NOT NULL OR NEW.idx <> OLD.idx OR NEW.position <> OLD.position "
+    "OR NEW.commitment <> OLD.commitment"
+)
+EVIDENCE_TRIGGERS = (
+    *(_refuse(table, verb) for table in _FROZEN for verb in ("UPDATE", "DELETE")),
+    _refuse("event", "UPDATE", _NOT_AN_ERASURE),
+    _refuse("event", "DELETE"),
+)
+SIGNED_TRIGGERS = (
+    _refuse(
+        "signed",
+        "UPDATE",
+        "NEW.size < OLD.size OR (NEW.size = OLD.size AND NEW.root <> OLD.root)",
+    ),
+    _refuse("signed", "DELETE"),
+)
+
+
+def create_evidence_tables(connection: Connection) -> None:
+    """Create the tables and triggers of `evidence.db`; refused by SQL where they exist."""
+    EvidenceTable.metadata.create_all(connection, checkfirst=False)
+    for statement in EVIDENCE_TRIGGERS:
+        connection.exec_driver_sql(statement)
+
+
+def create_signed_tables(connection: Connection) -> None:
+    """Create the table and triggers of `signed.db`; refused by SQL where they exist."""
+    SignedSchema.metadata.create_all(connection, checkfirst=False)
+    for statement in SIGNED_TRIGGERS:
+        connection.exec_driver_sql(statement)
