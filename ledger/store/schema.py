@@ -1,4 +1,4 @@
-"""The tables of the evidence database and of `signed.db`, and the triggers that guard them.
+"""The tables of the three databases of a ledger, and the triggers that guard evidence.
 
 `evidence.db` (evidence: never changed, never deleted, every column checked by an audit):
 
@@ -15,9 +15,17 @@
 
     signed(id = 1, size, root)                   what the log has ever signed at most
 
+`index.db`, disposable, made from the evidence by `ledger.projection` and by nothing else:
+
+    key(id, text)                                what is named, interned
+    mention(key, role, event_time_us, eid)       key = key.id, role = its number in `ROLES`
+    event(eid, ...)                              the fields of `projection.EventRow`
+    progress(id = 1, next_idx)                   the first entry that is not in here yet
+
 Who owns `evidence.db` can delete, corrupt and roll back, and is caught by tiles, root,
 `signed.db`, witnesses and every bundle; who also owns `signed.db` is caught by witnesses and
-bundles alone. The triggers stop accidents of our own, not an attacker: they can be dropped.
+bundles alone. Who owns `index.db` can give wrong answers until `verify --index` rebuilds and
+compares it. The triggers stop accidents of our own, not an attacker: they can be dropped.
 """
 
 from typing import ClassVar
@@ -26,9 +34,12 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Connection,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
+    Text,
+    text,
 )
 from sqlmodel import Field, SQLModel
 
@@ -131,6 +142,79 @@ class SignedTable(SignedSchema, table=True):
     root: bytes = Field(sa_type=LargeBinary)
 
 
+class IndexTable(SQLModel):
+    """What the tables of `index.db` share: their own metadata."""
+
+    metadata: ClassVar[MetaData] = MetaData()
+
+
+class KeyTable(IndexTable, table=True):
+    """A key that events name, under the integer that stands for it."""
+
+    __tablename__ = "key"
+    __table_args__ = _STRICT
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_INT)
+    text: str = Field(unique=True, sa_type=Text)
+
+
+class MentionTable(IndexTable, table=True):
+    """One key named by one event in one role."""
+
+    __tablename__ = "mention"
+    __table_args__ = _STRICT_WITHOUT_ROWID
+
+    key: int = Field(primary_key=True, sa_type=_INT)
+    role: int = Field(primary_key=True, sa_type=_INT)
+    event_time_us: int = Field(primary_key=True, sa_type=_INT)
+    eid: int = Field(primary_key=True, sa_type=_INT)
+
+
+class EventRowTable(IndexTable, table=True):
+    """One event of the index: column for column a `projection.EventRow`."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index(
+            "event_by_transformation",
+            "transformation_id",
+            sqlite_where=text("transformation_id IS NOT NULL"),
+        ),
+        Index("event_by_id", "event_id", sqlite_where=text("event_id IS NOT NULL")),
+        _STRICT,
+    )
+
+    eid: int = Field(primary_key=True, sa_type=_INT)
+    commitment: bytes = Field(sa_type=LargeBinary)
+    iss: str = Field(sa_type=Text)
+    grade: int = Field(sa_type=_INT)
+    record_time_us: int = Field(sa_type=_INT)
+    document: bytes = Field(sa_type=LargeBinary)
+    content: bytes = Field(sa_type=LargeBinary)
+    event_time_us: int = Field(sa_type=_INT)
+    type: str = Field(sa_type=Text)
+    action: str | None = Field(default=None, sa_type=Text)
+    biz_step: str | None = Field(default=None, sa_type=Text)
+    disposition: str | None = Field(default=None, sa_type=Text)
+    read_point: str | None = Field(default=None, sa_type=Text)
+    biz_location: str | None = Field(default=None, sa_type=Text)
+    transformation_id: str | None = Field(default=None, sa_type=Text)
+    event_id: str | None = Field(default=None, sa_type=Text)
+    error_time_us: int | None = Field(default=None, sa_type=_INT)
+    error_reason: str | None = Field(default=None, sa_type=Text)
+    withheld: int = Field(sa_type=_INT)
+
+
+class ProgressTable(IndexTable, table=True):
+    """The one row that says how far the index has followed the log."""
+
+    __tablename__ = "progress"
+    __table_args__ = (CheckConstraint("id = 1"), _STRICT)
+
+    id: int = Field(default=1, primary_key=True, sa_type=_INT)
+    next_idx: int = Field(sa_type=_INT)
+
+
 def _refuse(table: str, verb: str, condition: str = "1") -> str:
     """Return the SQLite trigger that aborts `verb` on `table` where `condition` holds."""
     return (
@@ -171,3 +255,9 @@ def create_signed_tables(connection: Connection) -> None:
     SignedSchema.metadata.create_all(connection, checkfirst=False)
     for statement in SIGNED_TRIGGERS:
         connection.exec_driver_sql(statement)
+
+
+def create_index_tables(connection: Connection) -> None:
+    """Create the tables of `index.db`; refused by SQL where they exist."""
+    IndexTable.metadata.create_all(connection, checkfirst=False)
+    connection.exec_driver_sql("INSERT INTO progress (id, next_idx) VALUES (1, 0)")
