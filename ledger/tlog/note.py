@@ -298,14 +298,23 @@ def sign_note(
     return data
 
 
-def verify_note(note: Note, verifiers: Sequence[NoteVerifier]) -> tuple[Signature, ...]:
-    """Return the signatures of known keys, each key's first; raise if one does not hold.
+def verify_note(note: Note, verifiers: Sequence[NoteVerifier]) -> None:
+    """Raise unless a known key has signed `note` and each known key's lines verify.
+
+    Raises what `verified_signatures` raises, and `UnverifiedNoteError` if none is left.
+    """
+    if not verified_signatures(note, verifiers):
+        raise UnverifiedNoteError("no known key has signed the note")
+
+
+def verified_signatures(note: Note, verifiers: Sequence[NoteVerifier]) -> tuple[Signature, ...]:
+    """Return the signatures of known keys, the first of each; raise if one does not hold.
 
     Signatures of unknown keys are ignored, as signed-note section "Signatures"
     demands, even where one shares a name or an id with a known key. Raises
-    `BadSignatureError` for a known key's line that does not verify, and
-    `UnverifiedNoteError` if no known key has signed. Two verifiers for one name
-    and id are refused when the note has such a line: neither may speak for both.
+    `BadSignatureError` for a known key's line that does not verify. Two verifiers
+    for one name and id are refused when the note has such a line: neither may speak
+    for both.
     """
     found: dict[tuple[str, int], Signature] = {}
     for signature in note.signatures:
@@ -317,8 +326,6 @@ def verify_note(note: Note, verifiers: Sequence[NoteVerifier]) -> tuple[Signatur
         for verifier in known:
             verifier.verify(note.text, signature.signature)
             found.setdefault(_identity(signature), signature)
-    if not found:
-        raise UnverifiedNoteError("no known key has signed the note")
     return tuple(found.values())
 
 
