@@ -1,0 +1,439 @@
+"""Statements: what a party signs, in one spelling, each linked to the one before.
+
+A statement is a COSE_Sign1 message (`ledger.cose`) of at most 64,000 bytes, an
+equivocation of at most 65,400:
+
+    protected  {1: -8, 4: kid, 15: {1: iss, 2: sub, 3: aud, 6: iat}}
+    payload    [epoch, seq, prev, seen, body]
+
+`sub` names the kind, and the kind the shape of `body` (CDDL; h is 32 bytes):
+
+    tagtrail/capture/v1       [grade: 0..3, count: 0..65536, root: h]
+    tagtrail/key/v1           [op: 0..5, kid: h, iss: tstr, role: tstr, x: h / null,
+                               epoch: uint, last: [seq: uint, id: h] / null,
+                               grade_max: 0..3, heartbeat_s: uint, prefixes: [* tstr],
+                               suspect_since: uint / null, pop: bstr .size 64 / null]
+    tagtrail/anchor/v1        [vkey: tstr, note: bstr, proof: [* h]]
+    tagtrail/erasure/v1       [positions: [1*1024 [uint, uint]], reason: uint, who: h]
+    tagtrail/policy/v1        [kind: 0..1, h]
+    tagtrail/gap/v1           [source: tstr, what: 0..4, from: uint, to: uint,
+                               count: uint / null, why: tstr]
+    tagtrail/equivocation/v1  [index: uint, other: bstr]
+
+The id of a statement is the SHA-256 of its Sig_structure, the bytes that are signed, so
+that a second signature over the same bytes is the same statement. `prev` is the id of the
+statement that the same key signed before in the same epoch, 32 zero bytes at `seq` 0.
+
+Refused: all that `ledger.cose` refuses, header fields beyond or out of this order, `iss`
+or `aud` of other than 1 to 512 bytes, other text of more than 1,024, control characters,
+positions that do not ascend, a count of 0 with another root than the empty tree's and
+the reverse, another kind. What a statement may say at its place is `ledger.trust`'s.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from hashlib import sha256
+from itertools import pairwise
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from ledger.cose import (
+    INTEGER_MAX,
+    SIGNATURE_SIZE,
+    Signer,
+    decode_cbor,
+    decode_sign1,
+    encode_cbor,
+    encode_sign1,
+    signature_input,
+    verify_ed25519,
+)
+from ledger.errors import ParseError
+from ledger.tlog.merkle import EMPTY_ROOT, HASH_SIZE, Hash
+
+STATEMENT_BYTES_MAX: Final = 64_000
+EQUIVOCATION_BYTES_MAX: Final = 65_400
+NAME_BYTES_MAX: Final = 512
+TEXT_BYTES_MAX: Final = 1_024
+GRADE_MAX: Final = 3
+EVENTS_MAX: Final = 65_536
+POSITIONS_MAX: Final = 1_024
+NO_HASH: Final = Hash(bytes(HASH_SIZE))
+"""What stands where there is nothing before: the `prev` of seq 0, the links of entry 0."""
+
+CAPTURE: Final = "tagtrail/capture/v1"
+KEY: Final = "tagtrail/key/v1"
+ANCHOR: Final = "tagtrail/anchor/v1"
+ERASURE: Final = "tagtrail/erasure/v1"
+POLICY: Final = "tagtrail/policy/v1"
+GAP: Final = "tagtrail/gap/v1"
+EQUIVOCATION: Final = "tagtrail/equivocation/v1"
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_HEADER: Final = "{1: -8, 4: kid, 15: {1: iss, 2: sub, 3: aud, 6: iat}}"
+_POP_START: Final = b"tagtrail/pop/v1\n"
+_Shape: TypeAlias = Callable[[object], Any]
+
+
+class KeyOp(IntEnum):
+    """What a key statement does."""
+
+    ENROL = 0
+    ROTATE = 1
+    NEW_EPOCH = 2
+    REVOKE = 3
+    COMPROMISED = 4
+    SUSPEND = 5
+
+
+class Seen(NamedTuple):
+    """The newest checkpoint of the log that the source verified before it signed."""
+
+    size: int
+    root: Hash
+
+
+class Last(NamedTuple):
+    """A statement of a chain, as a key statement names it: its `seq` and its id."""
+
+    seq: int
+    id: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """These events happened; `count` 0 is a heartbeat. `grade` says how well it is known.
+
+    3 signed on the device · 2 observed by a gateway · 1 a partner's document · 0 typed.
+    """
+
+    grade: int
+    count: int
+    root: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key is enrolled, rotated, given a new epoch, revoked, compromised or suspended."""
+
+    op: int
+    kid: Hash
+    iss: str
+    role: str
+    x: bytes | None = None
+    epoch: int = 0
+    last: Last | None = None
+    grade_max: int = 0
+    heartbeat_s: int = 0
+    prefixes: tuple[str, ...] = ()
+    suspect_since: int | None = None
+    pop: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Another log's checkpoint, with the proof that it extends the one anchored before."""
+
+    vkey: str
+    note: bytes
+    proof: tuple[Hash, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Events at these (entry index, position) are erased; `who` is a salted commitment."""
+
+    positions: tuple[tuple[int, int], ...]
+    reason: int
+    who: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A capture plan (0) or a sharing policy (1), named by its hash, comes into force."""
+
+    kind: int
+    digest: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something is missing from `start` to `end`, and the source says so itself.
+
+    `what` is 0 event numbers · 1 reader drops · 2 silence · 3 quota · 4 quarantine.
+    """
+
+    source: str
+    what: int
+    start: int
+    end: int
+    count: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Equivocation:
+    """The statement `other` and the one at `index` share a key, an epoch and a seq."""
+
+    index: int
+    other: bytes
+
+
+Body: TypeAlias = Capture | Key | Anchor | Erasure | Policy | Gap | Equivocation
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The issuer's URI, the origin of the log it speaks to, and when, in whole seconds."""
+
+    iss: str
+    aud: str
+    iat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The place of a statement in its key's chain, and the checkpoint seen before it."""
+
+    epoch: int = 0
+    seq: int = 0
+    prev: Hash = NO_HASH
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A parsed statement; `raw` is the tagged bytes and `message` the bytes signed."""
+
+    kid: Hash
+    iss: str
+    sub: str
+    aud: str
+    iat: int
+    epoch: int
+    seq: int
+    prev: Hash
+    seen: Seen | None
+    body: Body
+    id: Hash
+    raw: bytes = field(repr=False)
+    message: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+def parse_statement(raw: bytes) -> Statement:
+    """Return the statement that the tagged bytes `raw` spell, or raise `ParseError`.
+
+    The signature is not verified: that takes the key, which `ledger.trust` knows.
+    """
+    if len(raw) > EQUIVOCATION_BYTES_MAX:
+        raise ParseError(
+            "statement", f"is {len(raw)} bytes, want {EQUIVOCATION_BYTES_MAX} at most"
+        )
+    parts = decode_sign1(raw)
+    kid, iss, sub, aud, iat = _parse_header(parts.protected)
+    if len(raw) > STATEMENT_BYTES_MAX and sub != EQUIVOCATION:
+        raise ParseError(
+            "statement", f"is {len(raw)} bytes, want {STATEMENT_BYTES_MAX} at most"
+        )
+    *link, body = _array(decode_cbor(parts.payload, "payload"), 5, "payload")
+    epoch, seq, prev, seen = (shape(item) for shape, item in zip(_PAYLOAD, link, strict=True))
+    message = signature_input(parts.protected, parts.payload)
+    return Statement(
+        kid=kid,
+        iss=iss,
+        sub=sub,
+        aud=aud,
+        iat=iat,
+        epoch=epoch,
+        seq=seq,
+        prev=prev,
+        seen=seen,
+        body=_parse_body(sub, body),
+        id=Hash(sha256(message).digest()),
+        raw=raw,
+        message=message,
+        signature=parts.signature,
+    )
+
+
+def sign_statement(signer: Signer, claims: Claims, link: Link, body: Body) -> bytes:
+    """Return the tagged bytes of a new statement, signed.
+
+    Raises `ParseError` for what `parse_statement` would refuse, before it is signed:
+    a signature over two statements of one seq cannot be taken back.
+    """
+    names = {1: claims.iss, 2: _sub_of(body), 3: claims.aud, 6: claims.iat}
+    protected = encode_cbor({1: -8, 4: signer.kid, 15: names})
+    payload = encode_cbor([link.epoch, link.seq, link.prev, link.seen, _items_of(body)])
+    parse_statement(encode_sign1(protected, payload, bytes(SIGNATURE_SIZE)))
+    return encode_sign1(protected, payload, signer.sign(signature_input(protected, payload)))
+
+
+def _sub_of(body: Body) -> str:
+    return f"tagtrail/{type(body).__name__.lower()}/v1"
+
+
+def _items_of(body: Body) -> list[object]:
+    """Return the fields of `body` in the order of its shape, which is that of the class."""
+    return [getattr(body, name) for name in body.__slots__]
+
+
+def verify_signature(statement: Statement, x: bytes) -> None:
+    """Raise `SignatureError` unless the key `x` signed `statement`."""
+    verify_ed25519(x, statement.signature, statement.message)
+
+
+def proof_of_possession(signer: Signer, *, aud: str, iss: str) -> bytes:
+    """Return the signature by which a new key consents to be enrolled for `iss` at `aud`."""
+    return signer.sign(_possession_message(aud, iss))
+
+
+def verify_possession(x: bytes, pop: bytes, *, aud: str, iss: str) -> None:
+    """Raise `SignatureError` unless the key `x` consents to be enrolled for `iss` at `aud`."""
+    verify_ed25519(x, pop, _possession_message(aud, iss))
+
+
+def _possession_message(aud: str, iss: str) -> bytes:
+    return _POP_START + aud.encode() + b"\n" + iss.encode()
+
+
+# --- Shapes -------------------------------------------------------------------------
+
+
+def _array(value: object, count: int, where: str) -> list[object]:
+    if not isinstance(value, list) or len(value) != count:
+        raise ParseError(where, f"is not an array of {count}")
+    return value
+
+
+def _uint(where: str, most: int = INTEGER_MAX) -> _Shape:
+    def parse(value: object) -> int:
+        if not isinstance(value, int) or not 0 <= value <= most:
+            raise ParseError(where, f"is not a number from 0 to {most}")
+        return value
+
+    return parse
+
+
+def _bytes(where: str, size: int | None = None) -> _Shape:
+    def parse(value: object) -> bytes:
+        if not isinstance(value, bytes) or (size is not None and len(value) != size):
+            raise ParseError(where, "is not a byte string" + (f" of {size}" if size else ""))
+        return value
+
+    return parse
+
+
+def _hash(where: str) -> _Shape:
+    return _bytes(where, HASH_SIZE)
+
+
+def _text(where: str, least: int = 0, most: int = TEXT_BYTES_MAX) -> _Shape:
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or not least <= len(value.encode()) <= most:
+            raise ParseError(where, f"is not text of {least} to {most} bytes")
+        if _CONTROL.search(value):
+            raise ParseError(where, f"{value!r} holds a control character")
+        return value
+
+    return parse
+
+
+def _name(where: str) -> _Shape:
+    return _text(where, 1, NAME_BYTES_MAX)
+
+
+def _null_or(shape: _Shape) -> _Shape:
+    return lambda value: None if value is None else shape(value)
+
+
+def _pair(where: str, make: Callable[..., object], left: _Shape, right: _Shape) -> _Shape:
+    def parse(value: object) -> object:
+        first, second = _array(value, 2, where)
+        return make(left(first), right(second))
+
+    return parse
+
+
+def _list_of(where: str, shape: _Shape) -> _Shape:
+    def parse(value: object) -> tuple[object, ...]:
+        if not isinstance(value, list):
+            raise ParseError(where, "is not an array")
+        return tuple(map(shape, value))
+
+    return parse
+
+
+_seen = _null_or(_pair("seen", Seen, _uint("seen size"), _hash("seen root")))
+_last = _null_or(_pair("last", Last, _uint("last seq"), _hash("last id")))
+_position = _pair("position", lambda *pair: pair, _uint("entry index"), _uint("position"))
+
+_PAYLOAD: Final = (_uint("epoch"), _uint("seq"), _hash("prev"), _seen)
+_BODIES: Final[dict[str, tuple[Callable[..., Body], tuple[_Shape, ...]]]] = {
+    CAPTURE: (Capture, (_uint("grade", GRADE_MAX), _uint("count", EVENTS_MAX), _hash("root"))),
+    KEY: (
+        Key,
+        (
+            _uint("op", max(KeyOp)),
+            _hash("kid"),
+            _name("iss"),
+            _text("role"),
+            _null_or(_hash("x")),
+            _uint("epoch"),
+            _last,
+            _uint("grade_max", GRADE_MAX),
+            _uint("heartbeat_s"),
+            _list_of("prefixes", _text("prefix")),
+            _null_or(_uint("suspect_since")),
+            _null_or(_bytes("pop", SIGNATURE_SIZE)),
+        ),
+    ),
+    ANCHOR: (Anchor, (_text("vkey"), _bytes("note"), _list_of("proof", _hash("proof")))),
+    ERASURE: (Erasure, (_list_of("positions", _position), _uint("reason"), _hash("who"))),
+    POLICY: (Policy, (_uint("kind", 1), _hash("hash"))),
+    GAP: (
+        Gap,
+        (
+            _text("source"),
+            _uint("what", 4),
+            _uint("from"),
+            _uint("to"),
+            _null_or(_uint("count")),
+            _text("why"),
+        ),
+    ),
+    EQUIVOCATION: (Equivocation, (_uint("index"), _bytes("other"))),
+}
+_iss, _aud, _iat, _kid = _name("iss"), _name("aud"), _uint("iat"), _hash("kid")
+
+
+def _parse_header(protected: bytes) -> tuple[Any, ...]:
+    """Return kid, iss, sub, aud and iat."""
+    match decode_cbor(protected, "protected header"):
+        case {1: -8, 4: kid, 15: {1: iss, 2: str(sub), 3: aud, 6: iat, **more}, **rest} if (
+            sub in _BODIES and not more and not rest
+        ):
+            return _kid(kid), _iss(iss), sub, _aud(aud), _iat(iat)
+        case _:
+            raise ParseError("protected header", f"is not {_HEADER} of a known kind")
+
+
+def _parse_body(sub: str, value: object) -> Body:
+    make, shapes = _BODIES[sub]
+    items = _array(value, len(shapes), sub)
+    body = make(*[shape(item) for shape, item in zip(shapes, items, strict=True)])
+    match body:
+        case Capture(count=count, root=root) if (count == 0) != (root == EMPTY_ROOT):
+            raise ParseError(sub, f"{count} events cannot have the root {root.hex()}")
+        case Erasure(positions=positions):
+            if not 1 <= len(positions) <= POSITIONS_MAX:
+                raise ParseError(sub, f"{len(positions)} positions, want 1 to {POSITIONS_MAX}")
+            if any(a >= b for a, b in pairwise(positions)):
+                raise ParseError(sub, "positions are repeated or do not ascend")
+        case _:
+            pass
+    return body
