@@ -74,7 +74,12 @@ def format_time(us: int) -> str:
     return f"{day.isoformat()}T{hour:02d}:{minute:02d}:{second:02d}.{digits}Z"
 
 
-def check_offset(text: str, where: str) -> None:
-    """Raise `ParseError` at `where` unless `text` is an eventTimeZoneOffset such as +02:00."""
+def parse_offset(text: str, where: str = "offset") -> int:
+    """Return the minutes east of UTC of an eventTimeZoneOffset such as +02:00.
+
+    Raises `ParseError` at `where` for any other spelling; the bound is ±14:00.
+    """
     if _OFFSET.fullmatch(text) is None:
         raise ParseError(where, f"{text[:40]!r} is no offset; write it as +02:00 or -05:30")
+    minutes = int(text[1:3]) * 60 + int(text[4:])
+    return -minutes if text[0] == "-" else minutes
