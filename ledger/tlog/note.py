@@ -16,10 +16,11 @@ The key id is recomputed from the rest and a vkey with another one is refused:
 SHA-256(name, newline, type, public key), its first four bytes. It only tells
 keys apart; whoever verifies holds the whole key already.
 
-Refused besides: what is not UTF-8, control characters other than newline, names
-that are empty or hold a space or a plus, base64 with bits to spare, a signature
-of no bytes, more than 100 signatures, more than 1,000,000 bytes. Whatever
-`parse_note` and `parse_vkey` take, the `format_` of the same name gives back.
+Refused besides: Ed25519 keys that are not canonical or of small order, what is
+not UTF-8, control characters other than newline, names that are empty or hold a
+space or a plus, base64 with bits to spare, a signature of no bytes, more than 100
+signatures, more than 1,000,000 bytes. Whatever `parse_note` and `parse_vkey`
+take, the `format_` of the same name gives back.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -30,9 +31,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
+from ledger.cose import parse_public_key, verify_ed25519
 from ledger.errors import ParseError, VerificationError
 
 NOTE_BYTES_MAX = 1_000_000
@@ -46,6 +45,7 @@ COSIGNATURE_ML_DSA_44 = 0x06
 # Signature type: length of its public key in bytes.
 PUBLIC_KEY_BYTES = {ED25519: 32, COSIGNATURE_ED25519: 32, COSIGNATURE_ML_DSA_44: 1312}
 
+_CURVE_KINDS = frozenset({ED25519, COSIGNATURE_ED25519})
 _KEY_ID_BYTES = 4
 _KEY_ID_DIGITS = 8
 _DASH = "\N{EM DASH} "
@@ -131,14 +131,14 @@ class NoteSigner(Protocol):
 
 
 class MessageSigner(Protocol):
-    """A private Ed25519 key, wherever it is kept."""
+    """A private key, wherever it is kept."""
 
     @property
     def x(self) -> bytes:
-        """The public key, 32 bytes."""
+        """The public key: 32 bytes with Ed25519."""
 
     def sign(self, message: bytes) -> bytes:
-        """Return the 64 bytes of the signature over `message`."""
+        """Return the signature over `message`: 64 bytes with Ed25519."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +196,6 @@ def compute_key_id(name: str, kind: int, public: bytes) -> int:
     return int.from_bytes(digest[:_KEY_ID_BYTES], "big")
 
 
-def verify_ed25519(public: bytes, signature: bytes, message: bytes) -> None:
-    """Raise `VerificationError` unless the Ed25519 key `public` signed `message`."""
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    except (InvalidSignature, ValueError) as error:
-        raise VerificationError("Ed25519 signature does not verify") from error
-
-
 def parse_vkey(text: str) -> VerifierKey:
     """Return the key written as vkey `text`, or raise `ParseError`."""
     parts = text.split("+", _VKEY_PARTS - 1)  # Base64 may hold more pluses.
@@ -218,6 +210,8 @@ def parse_vkey(text: str) -> VerifierKey:
     if len(public) != PUBLIC_KEY_BYTES[kind]:
         want = PUBLIC_KEY_BYTES[kind]
         raise ParseError("vkey", f"public key is {len(public)} bytes long, want {want}")
+    if kind in _CURVE_KINDS:
+        _check_point(public)
     key = VerifierKey(name=name, kind=kind, public=public)
     if digits != f"{key.key_id:08x}":
         raise ParseError("vkey", f"key id is {digits!r}, computed {key.key_id:08x}")
@@ -348,6 +342,13 @@ def decode_base64(text: str, where: str) -> bytes:
     if b64encode(data).decode("ascii") != text:
         raise ParseError(where, f"{text[:80]!r} is not the one base64 spelling")
     return data
+
+
+def _check_point(public: bytes) -> None:
+    try:
+        parse_public_key(public)
+    except VerificationError as error:
+        raise ParseError("vkey", str(error)) from error
 
 
 def _identity(signature: Signature) -> tuple[str, int]:
