@@ -1,0 +1,76 @@
+"""The EPCIS document around events: EPCIS 2.0 section 9, JSON-LD.
+
+    {"@context": ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld", {…}],
+     "type": "EPCISDocument", "schemaVersion": "2.0", "creationDate": "2024-05-31T…Z",
+     "epcisBody": {"eventList": [{…}, {…}]}}
+
+Read are an EPCISDocument, an EPCISQueryDocument and one event alone. An event that leaves
+its document takes the document's contexts along, without which the names of its extension
+fields would mean nothing.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ledger.epcis.shape import fault, read_object, read_objects
+from ledger.epcis.times import format_time
+
+EPCIS_CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
+TAGTRAIL_CONTEXT = {"tagtrail": "https://tagtrail.dev/voc/"}
+
+_CONTEXT = "@context"
+
+
+def format_document(
+    events: Iterable[Mapping[str, object]], *, created_us: int
+) -> dict[str, object]:
+    """Return an EPCISDocument of `events`, created at `created_us` (µs since the epoch)."""
+    return {
+        _CONTEXT: [EPCIS_CONTEXT, TAGTRAIL_CONTEXT],
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+        "creationDate": format_time(created_us),
+        "epcisBody": {"eventList": [dict(event) for event in events]},
+    }
+
+
+def events_of_document(
+    document: Mapping[str, object],
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield each event of a document with its JSON pointer, its contexts made its own.
+
+    Raises `ParseError` with a JSON pointer where the document has no list of events.
+    """
+    outer = _contexts(document.get(_CONTEXT))
+    if "epcisBody" not in document:
+        yield "", dict(document)
+        return
+    body = read_object(document, "epcisBody") or {}
+    base = "/epcisBody"
+    for step in ("queryResults", "resultsBody"):
+        inner = read_object(body, step, base)
+        if inner is not None:
+            body, base = inner, f"{base}/{step}"
+    if "eventList" not in body:
+        raise fault(base, "eventList", "is missing; put the events there")
+    for place, event in read_objects(body, "eventList", base):
+        yield place, _with_contexts(event, outer)
+
+
+def _contexts(value: object) -> list[object]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _with_contexts(event: Mapping[str, object], outer: list[object]) -> dict[str, object]:
+    """Return `event` with the contexts of its document before its own, none of them twice."""
+    contexts: list[object] = []
+    for one in (*outer, *_contexts(event.get(_CONTEXT))):
+        if one not in contexts:
+            contexts.append(one)
+    # An event with the standard context alone says nothing by it; the document says it again.
+    if not contexts or contexts == [EPCIS_CONTEXT]:
+        return {field: value for field, value in event.items() if field != _CONTEXT}
+    return {**event, _CONTEXT: contexts}
