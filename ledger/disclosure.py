@@ -240,7 +240,7 @@ def encode_shown(item: Shown | Hash) -> bytes:
 def decode_event(data: bytes) -> SubmittedEvent:
     """Return the event that `data` spells, every shown part checked, or raise `ParseError`."""
     event, end = _read_event(data, 0)
-    _check_end(data, end, "event")
+    _expect_end(data, end, "event")
     return event
 
 
@@ -261,7 +261,7 @@ def decode_submission(data: bytes) -> Submission:
     The statement is bytes yet, and the events are not yet held against it.
     """
     where = "submission"
-    _check_pair(data, 0, where)
+    _expect_pair(data, 0, where)
     statement, at = read_byte_string(data, 1, where)
     count, at = read_array_head(data, at, where)
     if count > EVENTS_MAX:
@@ -270,20 +270,20 @@ def decode_submission(data: bytes) -> Submission:
     for _ in range(count):
         event, at = _read_event(data, at)
         events.append(event)
-    _check_end(data, at, where)
+    _expect_end(data, at, where)
     return Submission(statement, tuple(events))
 
 
 def _read_event(data: bytes, at: int) -> tuple[SubmittedEvent, int]:
     where = "event"
-    _check_pair(data, at, where)
+    _expect_pair(data, at, where)
     whole = data[at + 1 : at + 2] != _NULL
     event_key, at = read_byte_string(data, at + 1, where) if whole else (b"", at + 2)
     if data[at : at + 1] != _PARTS_HEAD:
         raise ParseError(where, f"byte {at} does not start an array of {PART_COUNT} parts")
     at += 1
     if whole:
-        _check_size(event_key, EVENT_KEY_SIZE, "event key")
+        _expect_size(event_key, EVENT_KEY_SIZE, "event key")
         parts = []
         for n in range(PART_COUNT):
             part, at = _read_part(data, at, n)
@@ -310,7 +310,7 @@ def read_shown(data: bytes, at: int, n: int) -> tuple[Shown | Hash, int]:
         digest, at = read_byte_string(data, at, f"part {n}")
         return parse_hash(digest), at
     part_salt, at = read_byte_string(data, at + 1, f"salt {n}")
-    _check_size(part_salt, SALT_SIZE, f"salt {n}")
+    _expect_size(part_salt, SALT_SIZE, f"salt {n}")
     part, at = _read_part(data, at, n)
     return (part_salt, part), at
 
@@ -362,16 +362,16 @@ def _parse_base64url(text: str) -> bytes:
     return data
 
 
-def _check_pair(data: bytes, at: int, where: str) -> None:
+def _expect_pair(data: bytes, at: int, where: str) -> None:
     if data[at : at + 1] != _PAIR:
         raise ParseError(where, f"byte {at} does not start an array of two")
 
 
-def _check_end(data: bytes, end: int, where: str) -> None:
+def _expect_end(data: bytes, end: int, where: str) -> None:
     if end != len(data):
         raise ParseError(where, f"ends at byte {end}, but {len(data) - end} more follow")
 
 
-def _check_size(data: bytes, size: int, where: str) -> None:
+def _expect_size(data: bytes, size: int, where: str) -> None:
     if len(data) != size:
         raise ParseError(where, f"is {len(data)} bytes long, want {size}")

@@ -110,7 +110,7 @@ def _parse_slowly(data: bytes) -> Entry:
         raise ParseError(where, f"holds a statement of {len(statement)} bytes")
     if at != len(data):
         raise ParseError(where, f"ends at byte {at}, but {len(data) - at} more follow")
-    return Entry(time_us, *hashes, statement)
+    return Entry(time_us, hashes[0], hashes[1], statement)
 
 
 def next_entry(
