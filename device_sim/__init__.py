@@ -1,1 +1,1 @@
-"""The world: a simulated supply chain whose readers publish real payloads, with the truth attached."""
+"""The world: a simulated supply chain, its readers' bytes, and the truth attached."""

@@ -1,0 +1,264 @@
+"""The chronicle: keeps the order of a run and remembers what truly happened in it.
+
+A station serves one pass at a time, and between two passes it is silent for at least
+`SILENCE_US`, so that a capture system can tell them apart. A vehicle is on one trip at a
+time. Whatever is moved takes its contents along. Conservation follows from that: nothing
+is ever in two places, because a place is only ever changed for the whole nest.
+
+The time of a move is the end of the pass that makes it.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from device_sim.world import (
+    MILLISECOND_US,
+    MINUTE_US,
+    SECOND_US,
+    Epc,
+    Note,
+    Party,
+    Pass,
+    Site,
+    Station,
+    Stream,
+    Tag,
+    Trip,
+    Vehicle,
+    Visit,
+)
+
+SILENCE_US = 45 * SECOND_US
+LOGGER_LEAD_US = 40 * MINUTE_US
+LOGGER_TAIL_US = 20 * MINUTE_US
+# How long a tag may be heard once it entered, by the profile of the station.
+STAY_US = {"gate": 24 * SECOND_US, "tunnel": 3 * SECOND_US, "till": 4 * SECOND_US}
+
+
+@dataclass(slots=True)
+class Span:
+    """One stretch of time: open while `to_us` is None."""
+
+    from_us: int
+    to_us: int | None = None
+
+
+@dataclass(slots=True)
+class Stay(Span):
+    """A life's time at one site."""
+
+    site: Site = field(kw_only=True)
+
+
+@dataclass(slots=True)
+class Holding(Span):
+    """A life's time with one party, which both owns and possesses it."""
+
+    party: Party = field(kw_only=True)
+
+
+@dataclass(slots=True)
+class Nesting(Span):
+    """A child's time inside a parent."""
+
+    child: Epc = field(kw_only=True)
+    parent: Epc = field(kw_only=True)
+
+
+@dataclass(slots=True, kw_only=True)
+class Life:
+    """What truly happened to one item or one lot, from its making on."""
+
+    epc: Epc
+    made_us: int
+    origin: tuple[Epc, ...] = ()
+    quantity: float | None = None
+    stays: list[Stay] = field(default_factory=list)
+    holdings: list[Holding] = field(default_factory=list)
+    ended_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One transformation: quantities of lots into items."""
+
+    id: str
+    lot: str
+    start_us: int
+    end_us: int
+    inputs: tuple[tuple[Epc, float], ...]
+    outputs: tuple[Epc, ...]
+
+
+@dataclass(slots=True)
+class Story:
+    """Everything that happened in a run, before any device reported it."""
+
+    passes: list[Pass] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    trips: list[Trip] = field(default_factory=list)
+    nestings: list[Nesting] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    lots: dict[Epc, Life] = field(default_factory=dict)
+    items: dict[Epc, Life] = field(default_factory=dict)
+
+
+def row(tags: Sequence[Tag], step_us: int) -> list[tuple[Tag, int]]:
+    """Return `tags` entering one after another."""
+    return [(tag, step_us * n) for n, tag in enumerate(tags)]
+
+
+def bunch(tags: Sequence[Tag], spread_us: int, stream: Stream) -> list[tuple[Tag, int]]:
+    """Return `tags` entering together, each within `spread_us` of the first."""
+    return [
+        (tag, stream.below(spread_us // MILLISECOND_US + 1) * MILLISECOND_US) for tag in tags
+    ]
+
+
+class Chronicle:
+    """The run so far: when each station and vehicle is free, what is inside what."""
+
+    def __init__(self, seed: int, sample_seconds: int) -> None:
+        self.story = Story()
+        self._seed = seed
+        self._sample_us = sample_seconds * SECOND_US
+        self._free: dict[str, int] = {}
+        self._crossed: dict[str, int] = {}
+        self._driven: dict[str, int] = {}
+        self._inside: dict[Epc, dict[Epc, Nesting]] = {}
+
+    def phase_us(self, vehicle: Vehicle) -> int:
+        """Return the offset of a logger's samples on the grid of its sampling period."""
+        stream = Stream(self._seed, "logger", vehicle.name, "phase")
+        return stream.below(self._sample_us // SECOND_US) * SECOND_US
+
+    def note(self, station: Station, time_us: int, body: dict[str, object]) -> int:
+        """Write a note at a station, not while something crosses it; return its time."""
+        time_us = max(time_us, self._free.get(station.name, 0))
+        self._free[station.name] = time_us + SILENCE_US
+        self.story.notes.append(Note(station, time_us, body))
+        return time_us
+
+    def cross(
+        self,
+        station: Station,
+        not_before_us: int,
+        entering: Sequence[tuple[Tag, int]],
+        docked: Vehicle | None = None,
+    ) -> Pass:
+        """Let tags cross `station` as soon as it is free; return the pass.
+
+        A `docked` vehicle stands in the field all the while, and the pass is put where
+        its logger takes no sample, so that each sample is clearly before or after.
+        """
+        stay_us = STAY_US[station.profile]
+        length_us = max(offset for _, offset in entering) + stay_us
+        start_us = max(not_before_us, self._free.get(station.name, 0))
+        visits = []
+        if docked is not None:
+            start_us = self._between_samples(docked, start_us, length_us)
+            visits.append(Visit(docked.tag, start_us, length_us, parked=True))
+        visits += [Visit(tag, start_us + offset, stay_us) for tag, offset in entering]
+        number = self._crossed.get(station.name, 0)
+        self._crossed[station.name] = number + 1
+        self._free[station.name] = start_us + length_us + SILENCE_US
+        made = Pass(
+            station=station, number=number, start_us=start_us, end_us=start_us + length_us,
+            visits=tuple(visits),
+        )  # fmt: skip
+        self.story.passes.append(made)
+        return made
+
+    def _between_samples(self, vehicle: Vehicle, start_us: int, length_us: int) -> int:
+        margin_us = 5 * SECOND_US
+        assert length_us + 2 * margin_us < self._sample_us, "a pass is shorter than a sample"
+        since_us = (start_us - self.phase_us(vehicle)) % self._sample_us
+        if margin_us <= since_us <= self._sample_us - length_us - margin_us:
+            return start_us
+        wait_us = (self._sample_us - since_us) % self._sample_us + margin_us
+        return start_us + wait_us
+
+    def take_vehicle(
+        self, vehicles: Iterable[Vehicle], kind: str, wanted_us: int
+    ) -> tuple[Vehicle, int]:
+        """Return the vehicle that is ready first and when it can be loaded."""
+        ready = [
+            (max(wanted_us, self._free.get(one.name, 0) + LOGGER_LEAD_US), n, one)
+            for n, one in enumerate(vehicles)
+            if one.kind == kind
+        ]
+        ready_us, _, vehicle = min(ready)
+        return vehicle, ready_us
+
+    def drive(
+        self, vehicle: Vehicle, leg: str, loading: tuple[int, int], emptying: tuple[int, int]
+    ) -> Trip:
+        """Record a trip of `vehicle`; it is loaded from the end of `loading` on."""
+        number = self._driven.get(leg, 0)
+        self._driven[leg] = number + 1
+        trip = Trip(
+            vehicle=vehicle, number=number, leg=leg,
+            start_us=loading[0] - LOGGER_LEAD_US, loaded_us=loading[1],
+            emptied_us=emptying[1], end_us=emptying[1] + LOGGER_TAIL_US,
+            doors=(loading, emptying),
+        )  # fmt: skip
+        self._free[vehicle.name] = trip.end_us
+        self.story.trips.append(trip)
+        return trip
+
+    def begin(self, life: Life, site: Site) -> None:
+        """Record a new item or lot, made by the party of `site`."""
+        where = self.story.lots if life.quantity is not None else self.story.items
+        assert life.epc not in where
+        life.stays.append(Stay(life.made_us, site=site))
+        life.holdings.append(Holding(life.made_us, party=site.party))
+        where[life.epc] = life
+
+    def nest(self, parent: Epc, children: Iterable[Epc], time_us: int) -> None:
+        """Put `children`, which are in nothing, into `parent`."""
+        inside = self._inside.setdefault(parent, {})
+        for child in children:
+            nesting = Nesting(time_us, child=child, parent=parent)
+            inside[child] = nesting
+            self.story.nestings.append(nesting)
+
+    def contents(self, parent: Epc) -> list[Epc]:
+        """Return what is directly in `parent`."""
+        return list(self._inside.get(parent, ()))
+
+    def empty(self, parent: Epc, time_us: int) -> list[Epc]:
+        """Take everything out of `parent`; return what came out."""
+        inside = self._inside.pop(parent, {})
+        for nesting in inside.values():
+            nesting.to_us = time_us
+        return list(inside)
+
+    def leave(self, things: Iterable[Epc], time_us: int) -> None:
+        """End the stay of `things` and of all they contain."""
+        for life in self._lives(things):
+            life.stays[-1].to_us = time_us
+
+    def arrive(self, things: Iterable[Epc], site: Site, time_us: int) -> None:
+        """Begin a stay of `things` and their contents at `site`, and hand them over."""
+        for life in self._lives(things):
+            life.stays.append(Stay(time_us, site=site))
+            if life.holdings[-1].party is not site.party:
+                life.holdings[-1].to_us = time_us
+                life.holdings.append(Holding(time_us, party=site.party))
+
+    def end(self, life: Life, time_us: int) -> None:
+        """End a life: the item is sold, the lot used up."""
+        life.ended_us = time_us
+        life.stays[-1].to_us = time_us
+        life.holdings[-1].to_us = time_us
+
+    def _lives(self, things: Iterable[Epc]) -> Iterable[Life]:
+        pending = list(things)
+        while pending:
+            thing = pending.pop()
+            pending.extend(self._inside.get(thing, ()))
+            life = self.story.items.get(thing) or self.story.lots.get(thing)
+            if life is not None:
+                yield life

@@ -1,0 +1,64 @@
+"""The library: scenario files by name, and what a run leaves on disk.
+
+A scenario is found by the name of a file that ships with the simulator, or by the path of
+any other file. A run is written to a folder as `messages.ndjson` (one message a line:
+topic, simulated time in microseconds, payload as text), `truth.jsonl` and `plan.toml`.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+
+from device_sim.play import Run
+from device_sim.scenario import Scenario, parse_scenario
+from ledger.errors import ParseError
+
+SCENARIO_BYTES_MAX = 1_000_000
+_SUFFIX = ".toml"
+
+
+def list_scenarios() -> list[str]:
+    """Return the names of the scenarios that ship with the simulator, in order."""
+    folder = resources.files("device_sim") / "scenarios"
+    return sorted(
+        one.name.removesuffix(_SUFFIX) for one in folder.iterdir() if one.name.endswith(_SUFFIX)
+    )
+
+
+def load_scenario(name_or_path: str) -> Scenario:
+    """Return the scenario of that name, or written in that file.
+
+    Raises `ParseError` when there is none, naming what there is, and when it is refused.
+    """
+    if name_or_path in list_scenarios():
+        file = resources.files("device_sim") / "scenarios" / f"{name_or_path}{_SUFFIX}"
+        return parse_scenario(file.read_text(encoding="utf-8"), f"{name_or_path}{_SUFFIX}")
+    path = Path(name_or_path)
+    if not path.is_file():
+        names = ", ".join(list_scenarios())
+        raise ParseError(name_or_path, f"is neither a file nor a scenario; there are: {names}")
+    data = path.read_bytes()
+    if len(data) > SCENARIO_BYTES_MAX:
+        raise ParseError(name_or_path, f"is larger than {SCENARIO_BYTES_MAX} bytes")
+    try:
+        return parse_scenario(data.decode("utf-8"), name_or_path)
+    except UnicodeDecodeError as error:
+        raise ParseError(name_or_path, f"is not UTF-8: {error}") from error
+
+
+def store_run(run: Run, folder: Path) -> None:
+    """Write messages, truth and plan of `run` into `folder`, over what is there.
+
+    The truth is written last: a folder that has one is whole.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "messages.ndjson").open("w", encoding="utf-8") as file:
+        for message in run.messages:
+            line = {
+                "topic": message.topic,
+                "time": message.time_us,
+                "payload": message.payload.decode(),
+            }
+            file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")
+    (folder / "plan.toml").write_text(run.plan_text, encoding="utf-8")
+    (folder / "truth.jsonl").write_text("\n".join(run.truth) + "\n", encoding="utf-8")
