@@ -98,6 +98,7 @@ THING_ROLES = frozenset(
 UNREADABLE = "unreadable"
 """The type of a row whose event is kept in the log and is no EPCIS event."""
 
+_CONTAINING_TYPES = frozenset({"AggregationEvent", "AssociationEvent"})
 _QUANTITY_ROLES = {
     "quantity": QUANTITY,
     "child": CHILD_QUANTITY,
@@ -258,7 +259,7 @@ def project_event(pin: Pin, event: Event) -> Rows:
         error_reason=event.error.reason if event.error else None,
         withheld=sum(1 << n for n in pin.withheld),
     )
-    named = sorted(set(_mentions(event)))
+    named = sorted(set(mentions_of(event)))
     mentions = (MentionRow(key, role, event.event_time_us, pin.eid) for key, role in named)
     return Rows((row,), tuple(mentions))
 
@@ -340,7 +341,8 @@ def _project_shown(pin: Pin, event: Event | None) -> Rows:
     return Rows((row,), ())
 
 
-def _mentions(event: Event) -> Iterator[tuple[str, str]]:
+def mentions_of(event: Event) -> Iterator[tuple[str, str]]:
+    """Yield every (key, role) that the event names, repeats included."""
     yield from _thing_mentions(event)
     yield from _sensor_mentions(event)
     yield from _keys(((event.read_point,),), READ_POINT)
@@ -368,21 +370,19 @@ def _thing_mentions(event: Event) -> Iterator[tuple[str, str]]:
 def _sensor_mentions(event: Event) -> Iterator[tuple[str, str]]:
     if not event.sensors:
         return
-    things = [*event.epc_list, *(q.epc_class for q in event.quantities)]
-    if event.parent_id is not None:
-        things.append(event.parent_id)
+    things = {key for key, _ in _thing_mentions(event)}
     yield from _keys((things,), SENSED)
     for element in event.sensors:
         devices = (element.device_id, *(report.device_id for report in element.reports))
         yield from _keys((devices,), DEVICE)
-    if not things and not event.child_epcs:
+    if not things:
         yield from _keys(((event.biz_location or event.read_point,),), LOCATED)
 
 
 def empties_parent(event: Event) -> bool:
-    """Tell whether the event takes every child out of its parent (EPCIS 2.0, 7.4.3)."""
+    """Tell whether the event takes every child off its parent (EPCIS 2.0, 7.4.3 and 7.4.7)."""
     named = event.child_epcs or any(q.role == "child" for q in event.quantities)
-    return event.type == "AggregationEvent" and event.action == "DELETE" and not named
+    return event.type in _CONTAINING_TYPES and event.action == "DELETE" and not named
 
 
 def _keys(groups: Iterable[Iterable[str | None]], role: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,306 @@
+"""Who owned a thing and who had it: spans by party, and the hand-overs between them.
+
+Source and destination lists of type owning_party and possessing_party say it; each role is
+kept in a book of its own, because goods are sold without moving and move without being
+sold. A hand-over is intended on shipping and completed on receiving (EPCIS 2.0, 7.3.5.4);
+void_shipping takes the intention back. Whoever signed that a thing came into being had it
+then: such a span says that its basis is the *issuer*, all others are *stated*.
+
+Where a thing has moved unseen, nobody is named as holding it until an event says who does.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ledger.provenance.gap import (
+    CONFLICTING_CUSTODY,
+    IN_TRANSIT,
+    MISSING_RECEIVING,
+    MISSING_SHIPPING,
+    UNKNOWN_CUSTODY,
+    UNKNOWN_OWNER,
+    Gap,
+)
+from ledger.provenance.pool import Node
+from ledger.provenance.span import Moment
+from ledger.provenance.story import Thing, Told
+
+OWNER = "owner"
+POSSESSOR = "possessor"
+STATED = "stated"
+ISSUER = "issuer"
+
+ROLE_TYPES = {OWNER: "owning_party", POSSESSOR: "possessing_party"}
+INTENDED = frozenset(
+    {
+        "shipping",
+        "departing",
+        "consigning",
+        "transporting",
+        "staging_outbound",
+        "loading",
+        "picking",
+        "reserving",
+    }
+)
+RECEIPTS = frozenset({"receiving", "arriving", "accepting", "unloading"})
+VOID = "void_shipping"
+GRADE_OF_A_WITNESS = 2
+"""From this grade on the issuer stood by; below, it passed on what others wrote."""
+
+
+@dataclass(slots=True)
+class Holding:
+    """`party` owned or had the thing; a time is None where it is unknown or not yet."""
+
+    thing: str
+    party: str
+    role: str
+    start: Moment | None
+    end: Moment | None
+    basis: str
+    evidence: list[Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """`thing` went from `giver` to `taker`, completed at `moment`."""
+
+    thing: str
+    role: str
+    giver: str | None
+    taker: str
+    moment: Moment
+    evidence: tuple[Node, ...]
+
+
+@dataclass(slots=True)
+class Custody:
+    """The holdings and hand-overs of one thing, in order."""
+
+    holdings: list[Holding] = field(default_factory=list)
+    handovers: list[Handover] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+
+def party_key(key: str) -> str:
+    """Return the party (417) for a party or a location (414) that stands for one."""
+    prefix = "https://id.gs1.org/414/"
+    if not key.startswith(prefix):
+        return key
+    return "https://id.gs1.org/417/" + key.removeprefix(prefix).partition("/")[0]
+
+
+def follow_custody(
+    thing: Thing, told: Sequence[Told], unseen: dict[tuple[int, int], Moment]
+) -> Custody:
+    """Return who owned and who had `thing`, by its events in order.
+
+    `unseen` names the events that first saw it elsewhere after it had moved unseen.
+    """
+    custody = Custody()
+    for role in (POSSESSOR, OWNER):
+        book = _Book(thing, role, custody)
+        for one in told:
+            book.step(one.node, unseen.get(one.node.name))
+        book.finish()
+    custody.handovers.sort(key=lambda one: (one.moment, one.role))
+    return custody
+
+
+@dataclass(slots=True)
+class _Book:
+    thing: Thing
+    role: str
+    custody: Custody
+    holding: Holding | None = None
+    lost: Holding | None = None
+    pending: Node | None = None
+
+    def step(self, node: Node, unseen_since: Moment | None) -> None:
+        givers = self._parties(node.event.sources)
+        takers = self._parties(node.event.destinations)
+        if node is self.thing.origin:
+            self._open_at_origin(node)
+        step = node.event.biz_step
+        if step == VOID:
+            self.pending = None
+        elif step in INTENDED:
+            self._intend(node, givers, takers)
+        elif givers or takers:
+            self._complete(node, givers, takers)
+        elif step in RECEIPTS:
+            self._receive_unnamed(node)
+        if unseen_since is not None and not (givers or takers):
+            self._lose(node, unseen_since)
+
+    def _parties(self, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+        kind = ROLE_TYPES[self.role]
+        return tuple(party_key(key) for type_, key in pairs if type_ == kind)
+
+    def _open_at_origin(self, node: Node) -> None:
+        if self.role == POSSESSOR and node.pin.grade >= GRADE_OF_A_WITNESS:
+            self._open(party_key(node.pin.iss), node.moment, ISSUER, [node])
+
+    def _open(
+        self, party: str, start: Moment | None, basis: str, evidence: Sequence[Node]
+    ) -> None:
+        key, role = self.thing.key, self.role
+        self.holding = Holding(key, party, role, start, None, basis, list(evidence))
+        self.custody.holdings.append(self.holding)
+        self.lost = None
+
+    def _intend(self, node: Node, givers: Sequence[str], takers: Sequence[str]) -> None:
+        if givers:
+            self._agree(node, givers)
+        if not takers:
+            return
+        if self.holding is not None and self.holding.party in takers and not givers:
+            return
+        if self.pending is None or self._intended(self.pending) != tuple(takers):
+            self.pending = node
+
+    def _intended(self, node: Node) -> tuple[str, ...]:
+        return self._parties(node.event.destinations)
+
+    def _agree(self, node: Node, givers: Sequence[str]) -> None:
+        """Check that one of `givers` holds the thing; take their word where nobody does."""
+        holding = self.holding
+        if holding is not None and holding.party in givers:
+            holding.basis = STATED
+            holding.evidence.append(node)
+        elif holding is not None and self.pending is not None:
+            self._arrived_unseen(node, givers, holding, self.pending)
+        elif holding is not None:
+            why = "an event says that another party hands it over than the one that holds it"
+            since = holding.evidence[-1].moment
+            self._gap(CONFLICTING_CUSTODY, since, node.moment, (holding.party, givers[0]), why)
+            holding.end = since
+            self._open(givers[0], None, STATED, [node])
+        elif self.lost is not None and self.lost.party in givers:
+            self.holding, self.lost = self.lost, None
+            self.holding.end = None
+            self.holding.evidence.append(node)
+        else:
+            self._open(givers[0], self._start_of(givers[0], node), STATED, [node])
+
+    def _start_of(self, party: str, node: Node) -> Moment | None:
+        """Return since when `party` has held what it hands over; the origin if it made it."""
+        origin = self.thing.origin
+        nobody_before = not any(one.role == self.role for one in self.custody.holdings)
+        if origin is not None and nobody_before and party_key(origin.pin.iss) == party:
+            return origin.moment
+        since = origin.moment if origin is not None else None
+        why = f"since when this {self.role} has held it is unknown"
+        self._gap(UNKNOWN_CUSTODY, since, node.moment, (party,), why)
+        return None
+
+    def _arrived_unseen(
+        self, node: Node, givers: Sequence[str], holding: Holding, pending: Node
+    ) -> None:
+        meant = [party for party in givers if party in self._intended(pending)]
+        between = (holding.party, givers[0])
+        if meant:
+            why = "it was shipped and is handed on, and no event says that it was received"
+            self._gap(MISSING_RECEIVING, pending.moment, node.moment, between, why)
+        else:
+            why = "it is handed on by a party that it was never destined to"
+            self._gap(CONFLICTING_CUSTODY, pending.moment, node.moment, between, why)
+        holding.end = pending.moment
+        self.pending = None
+        self._open(meant[0] if meant else givers[0], None, STATED, [node])
+
+    def _complete(self, node: Node, givers: Sequence[str], takers: Sequence[str]) -> None:
+        if not takers:
+            self._agree(node, givers)
+            return
+        taker = takers[0]
+        holding = self.holding
+        if holding is not None and holding.party == taker and self.pending is None:
+            holding.evidence.append(node)
+            return
+        if givers and not (holding is not None and holding.party == taker):
+            self._agree(node, givers)
+        self._check_destination(node, taker)
+        self._transfer(node, taker)
+
+    def _check_destination(self, node: Node, taker: str) -> None:
+        if self.pending is None:
+            if node.event.biz_step in RECEIPTS:
+                since = self.holding.evidence[-1].moment if self.holding is not None else None
+                giver = (self.holding.party,) if self.holding is not None else ()
+                why = "it was received, and no event says that it was shipped"
+                self._gap(MISSING_SHIPPING, since, node.moment, (*giver, taker), why)
+            return
+        meant = self._intended(self.pending)
+        if meant and taker not in meant:
+            why = "it was destined to the first and received by the second"
+            between = (meant[0], taker)
+            self._gap(CONFLICTING_CUSTODY, self.pending.moment, node.moment, between, why)
+
+    def _transfer(self, node: Node, taker: str) -> None:
+        shipped = (self.pending,) if self.pending is not None else ()
+        giver = self.holding.party if self.holding is not None else None
+        evidence = (*shipped, node)
+        if self.holding is not None:
+            self.holding.end = node.moment
+            self.holding.evidence += evidence
+        if giver != taker:
+            key = self.thing.key
+            handover = Handover(key, self.role, giver, taker, node.moment, evidence)
+            self.custody.handovers.append(handover)
+        self.pending = None
+        self._open(taker, node.moment, STATED, evidence)
+
+    def _receive_unnamed(self, node: Node) -> None:
+        """Take a receipt without lists as the intended party's own, if that party signed it."""
+        issuer = party_key(node.pin.iss)
+        if self.pending is not None and issuer in self._intended(self.pending):
+            self._transfer(node, issuer)
+        elif self.holding is not None and self.holding.party != issuer:
+            why = f"it was received, and the event does not say who is its {self.role} now"
+            since = self.holding.evidence[-1].moment
+            self._gap(UNKNOWN_CUSTODY, since, None, (self.holding.party, issuer), why)
+            self._let_go(since)
+
+    def _lose(self, node: Node, since: Moment) -> None:
+        holding = self.holding
+        if holding is None:
+            return
+        if self.pending is not None:
+            since = self.pending.moment
+        why = f"it moved unseen: who has been its {self.role} from then on is unknown"
+        self._gap(UNKNOWN_CUSTODY, since, node.moment, (holding.party,), why)
+        self._let_go(since)
+        self.pending = None
+
+    def _let_go(self, since: Moment) -> None:
+        if self.holding is not None:
+            self.holding.end = since
+            self.lost, self.holding = self.holding, None
+
+    def _gap(
+        self,
+        kind: str,
+        start: Moment | None,
+        end: Moment | None,
+        between: tuple[str, ...],
+        why: str,
+    ) -> None:
+        why = why if self.role in why else f"{why} ({self.role})"
+        self.custody.gaps.append(Gap(kind, self.thing.key, start, end, between, why))
+
+    def finish(self) -> None:
+        if self.pending is not None:
+            meant = self._intended(self.pending)
+            giver = (self.holding.party,) if self.holding is not None else ()
+            why = "it was shipped, and no event says that it was received"
+            self._gap(IN_TRANSIT, self.pending.moment, None, (*giver, *meant), why)
+        if self.role == OWNER and not any(one.role == OWNER for one in self.custody.holdings):
+            self._gap(UNKNOWN_OWNER, None, None, (), "no event names its owner")
+        if self.role == POSSESSOR and not any(
+            one.role == POSSESSOR for one in self.custody.holdings
+        ):
+            self._gap(UNKNOWN_CUSTODY, None, None, (), "no event names who has it")

@@ -1,0 +1,176 @@
+"""Where a thing was: stays at places, the ways between them, and moves that nobody saw.
+
+A bizLocation holds until an event contradicts it; a readPoint without bizLocation makes
+the place unknown from then on; an event with neither leaves it as it was. A stay ends when
+the thing departs. A thing that turns up at another site (another GLN) without both a
+departure and an arrival has moved unseen, and that is a gap.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ledger.provenance.gap import MOVED_UNSEEN, UNKNOWN_PLACE, Gap
+from ledger.provenance.pool import Node
+from ledger.provenance.span import Moment
+from ledger.provenance.story import Told
+
+DEPARTURES = frozenset({"shipping", "departing", "consigning", "transporting"})
+ARRIVALS = frozenset({"receiving", "arriving", "accepting", "unloading"})
+IN_TRANSIT = "in_transit"
+
+
+@dataclass(slots=True)
+class Stay:
+    """At `place` from `start` to `end`; `place` is None where it is unknown."""
+
+    place: str | None
+    start: Moment
+    end: Moment | None
+    evidence: list[Told]
+
+
+@dataclass(frozen=True, slots=True)
+class Transit:
+    """On the way from one event to another; `unseen` where no departure was seen."""
+
+    start: Moment
+    end: Moment | None
+    unseen: bool
+
+
+@dataclass(slots=True)
+class Journey:
+    """The stays and transits of one thing, in order."""
+
+    thing: str
+    stays: list[Stay] = field(default_factory=list)
+    transits: list[Transit] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    unseen: dict[tuple[int, int], Moment] = field(default_factory=dict)
+    """By the node that first saw the thing elsewhere: when it was last seen before."""
+
+
+def site_of(place: str) -> str:
+    """Return the place without its extension: the GLN that stands for the whole site."""
+    return place.partition("/254/")[0]
+
+
+def follow_journey(thing: str, told: Sequence[Told]) -> Journey:
+    """Return where `thing` was, by its events in order."""
+    steps = _Steps(Journey(thing))
+    for one in told:
+        steps.step(one)
+    return steps.finish()
+
+
+@dataclass(slots=True)
+class _Steps:
+    journey: Journey
+    stay: Stay | None = None
+    departed: Node | None = None
+    last: Moment | None = None
+    known: str | None = None
+    """The last known place, also while the thing is on its way."""
+
+    def step(self, told: Told) -> None:
+        node = told.node
+        place = node.event.biz_location
+        if place is not None:
+            self._at(place, told)
+        elif node.event.read_point is not None:
+            self._at_unknown(told)
+        if _departs(node):
+            self._leave(node)
+        elif _arrives(node):
+            self._arrive(node)
+        if place is not None or node.event.read_point is not None:
+            self.last = node.moment
+
+    def _at(self, place: str, told: Told) -> None:
+        node = told.node
+        known = self.known
+        if self.stay is not None and self.stay.place == place:
+            self.stay.evidence.append(told)
+            return
+        if known is not None and site_of(known) != site_of(place):
+            self._moved(known, place, node)
+        elif self.departed is not None and known == place and not _arrives(node):
+            return  # a second witness of what happens around the departure
+        self._end(node.moment)
+        self.stay = Stay(place, node.moment, None, [told])
+        self.journey.stays.append(self.stay)
+        self.known = place
+
+    def _moved(self, known: str, place: str, node: Node) -> None:
+        arrives = _arrives(node)
+        if self.departed is not None and arrives:
+            return
+        since = self.last or node.moment
+        why = "it is at another site, and "
+        if self.departed is not None:
+            why += "its departure was seen but not its arrival"
+            self._close_transit(node.moment)
+        else:
+            why += "its departure was not seen" + ("" if arrives else ", nor its arrival")
+            self.journey.transits.append(Transit(since, node.moment, unseen=True))
+        self.journey.unseen[node.name] = since
+        gap = Gap(MOVED_UNSEEN, self.journey.thing, since, node.moment, (known, place), why)
+        self.journey.gaps.append(gap)
+
+    def _at_unknown(self, told: Told) -> None:
+        if self.departed is not None or _departs(told.node):
+            return
+        if self.stay is not None and self.stay.place is None:
+            self.stay.evidence.append(told)
+            return
+        self._end(told.node.moment)
+        self.stay = Stay(None, told.node.moment, None, [told])
+        self.journey.stays.append(self.stay)
+
+    def _leave(self, node: Node) -> None:
+        if self.departed is None:
+            self.departed = node
+        self._end(node.moment)
+
+    def _arrive(self, node: Node) -> None:
+        if self.departed is not None:
+            self._close_transit(node.moment)
+
+    def _close_transit(self, end: Moment | None) -> None:
+        if self.departed is not None:
+            transit = Transit(self.departed.moment, end, unseen=False)
+            self.journey.transits.append(transit)
+        self.departed = None
+
+    def _end(self, moment: Moment) -> None:
+        if self.stay is None:
+            return
+        self.stay.end = moment
+        if self.stay.place is None:
+            node = self.stay.evidence[-1].node
+            where = (node.event.read_point or "",)
+            why = "it was read there, and the event does not say where it stayed"
+            start = self.stay.start
+            self.journey.gaps.append(
+                Gap(UNKNOWN_PLACE, self.journey.thing, start, moment, where, why)
+            )
+        self.stay = None
+
+    def finish(self) -> Journey:
+        stay = self.stay
+        if stay is not None and stay.place is None:
+            self._end(stay.start)
+            stay.end = None
+        self._close_transit(None)
+        return self.journey
+
+
+def _departs(node: Node) -> bool:
+    event = node.event
+    return event.biz_step in DEPARTURES or event.disposition == IN_TRANSIT
+
+
+def _arrives(node: Node) -> bool:
+    return node.event.biz_step in ARRIVALS

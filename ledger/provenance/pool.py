@@ -1,0 +1,192 @@
+"""The events read so far: duplicates as one node, declared errors taken out of the story.
+
+An event that is delivered twice (equal eventID, equal content) is one node with two pins.
+Without eventID each entry is its own node, flagged if it equals another: two reads that are
+identical to the millisecond are both kept. Equal eventID with different content is a
+collision: both are shown and flagged.
+
+An error declaration repeats its original in every field, so both have one content hash and
+name the same keys at the same instant: whoever reads one reads the other. A declaration
+that is visible retracts its original for every asked time; a declaration of a declaration
+has the same content again and changes nothing.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ledger.epcis.event import Event
+from ledger.projection import Pin, mentions_of
+from ledger.provenance.source import KnownEvent
+from ledger.provenance.span import Moment, Span
+
+IDENTICAL = "identical_to_another"
+COLLISION = "event_id_collision"
+WITHHELD = "withheld"
+LATE_CLOCK = "after_record_time"
+NO_ORIGINAL = "declares_an_unseen_event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One event of the story, with every entry that delivered it."""
+
+    event: Event
+    pin: Pin
+    pins: tuple[Pin, ...]
+    moment: Moment
+    flags: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> tuple[int, int]:
+        """Return what tells this node from any other: its first pin."""
+        return self.pin.index, self.pin.position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """An event that was declared wrong, or a declaration whose original is not there."""
+
+    declared: KnownEvent
+    originals: tuple[Pin, ...]
+    event: Event
+
+
+@dataclass(slots=True)
+class _Group:
+    """Everything with one content hash."""
+
+    told: dict[int, KnownEvent] = field(default_factory=dict)
+    declared: dict[int, KnownEvent] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Pool:
+    """Grows by `add`; `nodes_of` answers from what was added."""
+
+    _groups: dict[bytes, _Group] = field(default_factory=dict)
+    _by_key: dict[str, dict[str, set[bytes]]] = field(default_factory=dict)
+    _by_transformation: dict[str, set[bytes]] = field(default_factory=dict)
+    _by_id: dict[str, set[bytes]] = field(default_factory=dict)
+    _nodes: dict[bytes, tuple[Node, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return how many different contents were read."""
+        return len(self._groups)
+
+    def add(self, events: Iterable[KnownEvent]) -> None:
+        """Take events in, in any order and any number of times."""
+        for known in events:
+            group = self._groups.get(known.content)
+            if group is None:
+                group = self._groups[known.content] = _Group()
+                self._file(known)
+            side = group.told if known.event.error is None else group.declared
+            if known.pin.eid not in side:
+                side[known.pin.eid] = known
+                self._nodes.pop(known.content, None)
+
+    def _file(self, known: KnownEvent) -> None:
+        event = known.event
+        for key, role in mentions_of(event):
+            self._by_key.setdefault(key, {}).setdefault(role, set()).add(known.content)
+        if event.transformation_id is not None:
+            ids = self._by_transformation.setdefault(event.transformation_id, set())
+            ids.add(known.content)
+        if event.event_id is not None:
+            same = self._by_id.setdefault(event.event_id, set())
+            same.add(known.content)
+            if len(same) > 1:
+                for content in same:
+                    self._nodes.pop(content, None)
+
+    def nodes_of(self, key: str, roles: frozenset[str], span: Span) -> list[Node]:
+        """Return the nodes within `span` that name `key` in one of `roles`, in order."""
+        return self._sorted(self._contents(key, roles), span)
+
+    def names(self, key: str, roles: frozenset[str]) -> bool:
+        """Tell whether any event, retracted ones too, names `key` in one of `roles`."""
+        return not roles.isdisjoint(self._by_key.get(key, {}))
+
+    def untimed_of(self, key: str, roles: frozenset[str]) -> list[Node]:
+        """Return the nodes that name `key` and withhold when they happened."""
+        nodes = (
+            node for one in self._contents(key, roles) for node in self._nodes_of_content(one)
+        )
+        return sorted((n for n in nodes if not n.event.is_timed), key=lambda node: node.name)
+
+    def nodes_of_transformation(self, transformation_id: str) -> list[Node]:
+        """Return the nodes with this transformationID, in order."""
+        return self._sorted(self._by_transformation.get(transformation_id, set()), Span())
+
+    def nodes_with_id(self, event_id: str) -> list[Node]:
+        """Return the nodes with this eventID, in order."""
+        return self._sorted(self._by_id.get(event_id, set()), Span())
+
+    def corrections_of(self, key: str, roles: frozenset[str]) -> list[Correction]:
+        """Return what was declared wrong among the events that name `key`, in order."""
+        contents = self._contents(key, roles)
+        found = [self._correction(self._groups[content]) for content in contents]
+        ordered = [one for one in found if one is not None]
+        return sorted(ordered, key=lambda one: (one.event.event_time_us, one.declared.content))
+
+    def _contents(self, key: str, roles: frozenset[str]) -> set[bytes]:
+        filed = self._by_key.get(key, {})
+        return {content for role in roles for content in filed.get(role, ())}
+
+    def _correction(self, group: _Group) -> Correction | None:
+        if not group.declared:
+            return None
+        declared = min(group.declared.values(), key=_declaration_order)
+        originals = tuple(group.told[eid].pin for eid in sorted(group.told))
+        return Correction(declared=declared, originals=originals, event=declared.event)
+
+    def _sorted(self, contents: Iterable[bytes], span: Span) -> list[Node]:
+        nodes = [node for content in contents for node in self._nodes_of_content(content)]
+        return sorted(
+            (node for node in nodes if node.event.is_timed and span.holds(node.moment)),
+            key=lambda node: (node.moment, node.name),
+        )
+
+    def _nodes_of_content(self, content: bytes) -> tuple[Node, ...]:
+        nodes = self._nodes.get(content)
+        if nodes is None:
+            nodes = self._nodes[content] = self._make_nodes(self._groups[content])
+        return nodes
+
+    def _make_nodes(self, group: _Group) -> tuple[Node, ...]:
+        told = [group.told[eid] for eid in sorted(group.told)]
+        if group.declared or not told:
+            return ()
+        event_id = told[0].event.event_id
+        if event_id is None:
+            flags = (IDENTICAL,) if len(told) > 1 else ()
+            return tuple(_node([one], flags) for one in told)
+        told_apart = [one for one in self._by_id[event_id] if self._groups[one].told]
+        flags = (COLLISION,) if len(told_apart) > 1 else ()
+        return (_node(told, flags),)
+
+
+def _node(told: list[KnownEvent], flags: tuple[str, ...]) -> Node:
+    """Return one node; among deliveries the fullest document decides the order."""
+    best = min(told, key=lambda one: (-one.pin.position, one.pin.document))
+    event = best.event
+    if best.pin.withheld:
+        flags = (*flags, WITHHELD)
+    if all(event.event_time_us > one.pin.record_time_us for one in told):
+        flags = (*flags, LATE_CLOCK)
+    pins = tuple(one.pin for one in told)
+    return Node(
+        event=event,
+        pin=pins[0],
+        pins=pins,
+        moment=(event.event_time_us, best.pin.document, best.pin.position),
+        flags=flags,
+    )
+
+
+def _declaration_order(known: KnownEvent) -> tuple[int, bytes, int]:
+    error = known.event.error
+    at_us = error.declaration_time_us if error is not None else 0
+    return at_us, known.pin.document, known.pin.position

@@ -1,0 +1,421 @@
+"""The walk back: from an item through its containers, and through what it was made from.
+
+Level by level: the events of every thing and container of one level are read in one batch,
+then their containers and inputs make the next level. Intervals are intersected at each
+step, so that a path respects time: an item inherits a lorry's journey only while its case
+was on the pallet that was in the lorry. What was walked for one interval is not walked
+again, so that loops end; nothing here calls itself, so that no depth is too deep.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from ledger.projection import (
+    ASSOCIATED_CHILD,
+    CHILD,
+    CHILD_QUANTITY,
+    EMPTIED,
+    EPC,
+    INPUT,
+    INPUT_QUANTITY,
+    OUTPUT,
+    OUTPUT_QUANTITY,
+    PARENT,
+    THING_ROLES,
+)
+from ledger.provenance import gap as gaps
+from ledger.provenance.derivation import (
+    edges_back,
+    edges_forward,
+    group_of,
+    has_no_lot,
+    input_gaps,
+    inputs_of,
+    lot_of,
+    quantity_made,
+)
+from ledger.provenance.gap import Gap
+from ledger.provenance.lineage import (
+    AGGREGATION,
+    ASSOCIATION,
+    SSCC_PREFIX,
+    Relation,
+    build_lineage,
+    find_lives,
+    is_commissioning,
+    life_at,
+)
+from ledger.provenance.pool import Node, Pool
+from ledger.provenance.source import EventSource, Wanted
+from ledger.provenance.span import FIRST, Span, remainder, until
+from ledger.provenance.story import (
+    ASSOCIATED,
+    CONTAINED,
+    DIRECT,
+    EXACT,
+    LOT,
+    POSSIBLE,
+    Edge,
+    Holder,
+    Story,
+    Thing,
+    Told,
+)
+
+_INSIDE = frozenset({CHILD, CHILD_QUANTITY, ASSOCIATED_CHILD})
+_MADE = frozenset({OUTPUT, OUTPUT_QUANTITY})
+_USED = frozenset({INPUT, INPUT_QUANTITY})
+_INSTANCE_ROLES = frozenset({EPC, CHILD, PARENT, INPUT, OUTPUT})
+_KIND_ROLES = (
+    (AGGREGATION, frozenset({CHILD, CHILD_QUANTITY}), CONTAINED),
+    (ASSOCIATION, frozenset({ASSOCIATED_CHILD}), ASSOCIATED),
+)
+_SURE = (EXACT, LOT, POSSIBLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one answer may read before it is cut and says so."""
+
+    events: int = 100_000
+    levels: int = 1_000
+    outputs: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """`key` is to be looked at during `span`, as part of the life of `thing`."""
+
+    key: str
+    thing: str
+    span: Span
+    via: str
+    path: tuple[str, ...]
+    precision: str
+    relation: Relation | None = None
+
+    @property
+    def is_thing(self) -> bool:
+        """Tell whether this is the thing itself and not something that holds it."""
+        return self.relation is None
+
+
+@dataclass(slots=True)
+class _Walk:
+    source: EventSource
+    before_entry: int | None
+    limits: Limits
+    story: Story
+    pool: Pool = field(default_factory=Pool)
+    asked: set[Wanted] = field(default_factory=set)
+    grouped: set[str] = field(default_factory=set)
+    edges: set[tuple[str, str, str | None, str, object]] = field(default_factory=set)
+
+    def fetch(self, wanted: Iterable[Wanted]) -> None:
+        """Read what was not read before, in one batch."""
+        new = [one for one in dict.fromkeys(wanted) if one not in self.asked]
+        if new:
+            self.asked.update(new)
+            self.pool.add(self.source.events_of(new, before_entry=self.before_entry))
+
+    def level(self, visits: Sequence[Visit]) -> list[Visit]:
+        """Walk one level and return the next."""
+        fresh = self._uncovered(visits)
+        self.fetch(one for visit in fresh for one in _wanted(visit))
+        self.fetch(one for visit in fresh for one in self._emptyings(visit))
+        found: list[Visit] = []
+        entered: list[tuple[Visit, Span]] = []
+        for visit in fresh:
+            span = self._enter(visit)
+            if span is None:
+                continue
+            found += self._upwards(visit, span)
+            if visit.is_thing:
+                entered.append((visit, span))
+        self._fetch_groups(entered)
+        for visit, span in entered:
+            found += self._derive(visit, span)
+        return found
+
+    def _uncovered(self, visits: Sequence[Visit]) -> list[Visit]:
+        fresh: list[Visit] = []
+        for visit in visits:
+            thing = self.story.things.get(visit.thing)
+            if thing is None:
+                thing = Thing(visit.key, visit.path, visit.precision, visit.span.end)
+                self.story.things[visit.key] = thing
+            thing.end = max(thing.end, visit.span.end) if visit.is_thing else thing.end
+            covered = thing.covered.setdefault((visit.key, visit.via), [])
+            pieces = remainder(visit.span, covered)
+            covered += pieces
+            fresh += [replace(visit, span=piece) for piece in pieces]
+        return fresh
+
+    def _emptyings(self, visit: Visit) -> Iterable[Wanted]:
+        added: dict[str, int] = {}
+        for node in self.pool.nodes_of(visit.key, _INSIDE, Span(FIRST, visit.span.end)):
+            parent = node.event.parent_id
+            if parent is not None and node.event.action == "ADD":
+                added.setdefault(parent, node.moment[0])
+        roles = frozenset({EMPTIED})
+        for parent, since in added.items():
+            yield Wanted(key=parent, roles=roles, from_us=since, to_us=visit.span.to_us)
+
+    def _enter(self, visit: Visit) -> Span | None:
+        """Tell the events of `visit`; return its interval within one life of the key."""
+        thing = self.story.things[visit.thing]
+        nodes = self.pool.nodes_of(visit.key, THING_ROLES, Span(FIRST, visit.span.end))
+        lives = find_lives(visit.key, nodes)
+        life = life_at(lives, visit.span.end if visit.is_thing else visit.span.start)
+        span = visit.span.meet(life)
+        if span is None:
+            return None
+        if visit.is_thing:
+            thing.life = life
+            thing.is_class = not self.pool.names(visit.key, _INSTANCE_ROLES)
+            self._note_other_lives(visit, lives)
+        else:
+            thing.holders.append(_holder(visit, span))
+        for node in nodes:
+            if span.holds(node.moment):
+                thing.tell(_told(visit, node))
+        return span
+
+    def _note_other_lives(self, visit: Visit, lives: Sequence[Span]) -> None:
+        why = "the key was used again: this answer is about one of its lives only"
+        for earlier, later in pairwise(lives):
+            gap = Gap(gaps.REUSED_KEY, visit.key, earlier.end, later.start, (visit.key,), why)
+            self.story.gaps.append(gap)
+
+    def _upwards(self, visit: Visit, span: Span) -> Iterable[Visit]:
+        """Return the containers of `visit.key`, and what it is bolted to, during `span`."""
+        up_to = Span(FIRST, visit.span.end)
+        own = self.pool.nodes_of(visit.key, THING_ROLES, up_to)
+        lives = find_lives(visit.key, own)
+        is_class = not self.pool.names(visit.key, _INSTANCE_ROLES)
+        found: list[Visit] = []
+        for kind, roles, via in _KIND_ROLES:
+            nodes = self.pool.nodes_of(visit.key, roles, up_to)
+            parents = {one.event.parent_id for one in nodes if one.event.parent_id is not None}
+            for parent in sorted(parents):
+                nodes += self.pool.nodes_of(parent, frozenset({EMPTIED}), up_to)
+            relations, open_ends = build_lineage(
+                visit.key, kind, nodes, exclusive=not is_class, lives=lives
+            )
+            self.story.gaps += [
+                replace(gap, thing=visit.thing)
+                for gap in open_ends
+                if gap.end is not None and span.holds(gap.end)
+            ]
+            for relation in relations:
+                sure = _class_precision(relation, relations, own) if is_class else EXACT
+                found += self._held(visit, relation, span, via, sure)
+        return found
+
+    def _held(
+        self, visit: Visit, relation: Relation, span: Span, via: str, sure: str
+    ) -> Iterable[Visit]:
+        met = relation.span.meet(span)
+        if met is None:
+            return
+        if relation.parent in visit.path:
+            why = (
+                "it is inside itself by what the events say: the second packing is passed over"
+            )
+            between = (relation.child, relation.parent)
+            gap = Gap(gaps.CYCLE, visit.thing, met.start, met.end, between, why)
+            self.story.gaps.append(gap)
+        elif not relation.known:
+            loose = self.story.things[visit.thing].loose
+            if relation not in loose:
+                loose.append(relation)
+        else:
+            yield Visit(
+                key=relation.parent,
+                thing=visit.thing,
+                span=met,
+                via=ASSOCIATED if visit.via == ASSOCIATED else via,
+                path=(*visit.path, relation.parent),
+                precision=_worse(visit.precision, sure),
+                relation=relation,
+            )
+
+    def _fetch_groups(self, entered: Sequence[tuple[Visit, Span]]) -> None:
+        ids = {
+            node.event.transformation_id
+            for visit, span in entered
+            for node in self.pool.nodes_of(visit.key, _MADE | _USED, span)
+        }
+        wanted = sorted(one for one in ids if one is not None and one not in self.grouped)
+        if wanted:
+            self.grouped.update(wanted)
+            before = self.before_entry
+            self.pool.add(self.source.events_of_transformations(wanted, before_entry=before))
+
+    def _derive(self, visit: Visit, span: Span) -> Iterable[Visit]:
+        """Return what the thing was made from, up to when that was used up for it."""
+        thing = self.story.things[visit.key]
+        makers = self.pool.nodes_of(visit.key, _MADE, span)
+        groups: dict[tuple[int, int], list[Node]] = {}
+        for maker in makers:
+            group, split = group_of(self.pool, maker, visit.key)
+            groups.setdefault(group[0].name, group)
+            self.story.gaps += split
+        own = self.pool.nodes_of(visit.key, THING_ROLES, span)
+        births = [node for node in own if is_commissioning(node.event, visit.key)]
+        origins = sorted([*makers, *births], key=lambda node: (node.moment, node.name))
+        thing.origin = thing.origin or (origins[0] if origins else None)
+        found: list[Visit] = []
+        for group in groups.values():
+            edges = edges_back(visit.key, group, several=len(groups) > 1)
+            self.story.gaps += input_gaps(visit.key, group, edges)
+            found += self._follow(visit, edges)
+        if not makers:
+            found += self._climb(visit, births, own)
+        if visit.key == self.story.root:
+            self._forward(visit, span)
+        return found
+
+    def _follow(self, visit: Visit, edges: Iterable[Edge]) -> Iterable[Visit]:
+        for edge in edges:
+            name = (edge.output, edge.input, edge.uom, edge.kind, edge.moment)
+            if name not in self.edges:
+                self.edges.add(name)
+                self.story.inputs.append(edge)
+            if not has_no_lot(edge.input):
+                yield Visit(
+                    key=edge.input,
+                    thing=edge.input,
+                    span=Span(FIRST, edge.moment),
+                    via=edge.kind,
+                    path=(*visit.path, edge.input) if edge.input != visit.key else visit.path,
+                    precision=_worse(visit.precision, edge.precision),
+                )
+
+    def _climb(
+        self, visit: Visit, births: Sequence[Node], own: Sequence[Node]
+    ) -> Iterable[Visit]:
+        """Go from an instance that nothing made to the lot that its commissioning names."""
+        if not births and own:
+            why = "no event commissions it or makes it: where it came from is unknown"
+            gap = Gap(gaps.NO_ORIGIN, visit.key, None, own[0].moment, (visit.key,), why)
+            self.story.gaps.append(gap)
+        lots = {lot_of(visit.key, birth.event): birth for birth in reversed(births)}
+        for lot, birth in lots.items():
+            if lot is not None and lot != visit.key:
+                edge = Edge(
+                    output=visit.key,
+                    input=lot,
+                    kind=LOT,
+                    precision=LOT,
+                    quantity=None,
+                    uom=None,
+                    transformation_id=None,
+                    moment=birth.moment,
+                    evidence=(birth,),
+                )
+                yield from self._follow(visit, [edge])
+
+    def _forward(self, visit: Visit, span: Span) -> None:
+        """Note what the item itself went into: one step, not followed further."""
+        own = self.pool.nodes_of(visit.key, THING_ROLES, span)
+        seen: set[tuple[int, int]] = set()
+        for user in self.pool.nodes_of(visit.key, _USED, span):
+            group, _ = group_of(self.pool, user, visit.key)
+            if group[0].name in seen:
+                continue
+            seen.add(group[0].name)
+            edges = edges_forward(visit.key, group, whole=_is_whole(visit.key, group, own))
+            self.story.outputs += edges[: self.limits.outputs]
+            if len(edges) > self.limits.outputs:
+                self.story.truncated = True
+
+
+def trace_back(
+    source: EventSource,
+    key: str,
+    *,
+    at_us: int | None = None,
+    before_entry: int | None = None,
+    limits: Limits | None = None,
+) -> tuple[Story, Pool] | None:
+    """Return what is known of `key` up to the instant `at_us`, or None if nothing ever was.
+
+    `key` is canonical (`ledger.gs1.epc.canonical_key`). `before_entry` hides the entries
+    from that index on.
+    """
+    limits = limits or Limits()
+    story = Story(key)
+    walk = _Walk(source, before_entry, limits, story)
+    frontier = [
+        Visit(key=key, thing=key, span=until(at_us), via=DIRECT, path=(key,), precision=EXACT)
+    ]
+    levels = 0
+    while frontier and levels < limits.levels and len(walk.pool) <= limits.events:
+        frontier = walk.level(frontier)
+        levels += 1
+    if frontier:
+        story.truncated = True
+    if not walk.pool.names(key, THING_ROLES):
+        walk.fetch([Wanted(key=key)])
+        if not walk.pool.names(key, THING_ROLES):
+            return None
+    return story, walk.pool
+
+
+def _wanted(visit: Visit) -> Iterable[Wanted]:
+    to_us = visit.span.to_us
+    if visit.is_thing or visit.key.startswith(SSCC_PREFIX):
+        yield Wanted(key=visit.key, to_us=to_us)
+        return
+    yield Wanted(key=visit.key, from_us=visit.span.from_us, to_us=to_us)
+    yield Wanted(key=visit.key, roles=_INSIDE, to_us=to_us)
+
+
+def _told(visit: Visit, node: Node) -> Told:
+    return Told(
+        node=node,
+        thing=visit.thing,
+        via=visit.via,
+        path=visit.path,
+        precision=visit.precision,
+    )
+
+
+def _holder(visit: Visit, span: Span) -> Holder:
+    return Holder(
+        key=visit.key,
+        thing=visit.thing,
+        via=visit.via,
+        path=visit.path,
+        precision=visit.precision,
+        span=span,
+        relation=visit.relation,
+    )
+
+
+def _worse(one: str, other: str) -> str:
+    return max(one, other, key=_SURE.index)
+
+
+def _class_precision(
+    relation: Relation, all_of_kind: Sequence[Relation], own: Sequence[Node]
+) -> str:
+    """Say whether the whole lot was in there, or a part, so that a unit of it only may have."""
+    made = quantity_made(relation.child, own)
+    if relation.quantity is not None and made is not None and made[1] == relation.uom:
+        return LOT if relation.quantity >= made[0] else POSSIBLE
+    beside = [one for one in all_of_kind if one.span.meet(relation.span) is not None]
+    return LOT if len(beside) == 1 else POSSIBLE
+
+
+def _is_whole(key: str, group: Sequence[Node], own: Sequence[Node]) -> bool:
+    """Tell whether the transformation took all there is of the lot `key`."""
+    made = quantity_made(key, own)
+    used = [share for share in inputs_of(group) if share.key == key]
+    if made is None or len(used) != 1 or used[0].quantity is None:
+        return False
+    return used[0].uom == made[1] and used[0].quantity >= made[0]
