@@ -121,7 +121,7 @@ def load_signer(source: Path | str, passphrase: bytes) -> Ed25519Signer:
 
 
 def read_public_key(source: Path | str) -> PublicKey:
-    """Return what the key file says of itself; nothing vouches for it without the passphrase."""
+    """Return what the key file says of itself; only the passphrase could vouch for it."""
     return _public_half(_parse_envelope(_read_source(str(source)), str(source)))
 
 
@@ -201,7 +201,7 @@ def _read_source(source: str) -> bytes:
         text = os.environ.get(name)  # noqa: TID251 - the key's owner named this variable
         if text is None:
             raise KeyfileError(f"{source}: no such variable in the environment")
-        return text.encode(errors="surrogateescape")
+        return (text.removesuffix("\n") + "\n").encode(errors="surrogateescape")
     try:
         with Path(source).open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
