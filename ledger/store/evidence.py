@@ -178,6 +178,14 @@ class EvidenceReader:
             rows = connection.execute(_CHAIN_ENDS).fetchall()
         return [ChainEnd(*row) for row in rows]
 
+    def load_chain_indexes(self, kid: bytes) -> list[int]:
+        """Return the indexes of all statements that the key `kid` signed, ascending."""
+        with raw(self._engine) as connection:
+            rows = connection.execute(
+                "SELECT idx FROM chain WHERE kid = ? ORDER BY idx", (kid,)
+            )
+            return [row[0] for row in rows.fetchall()]
+
     def load_key_entry_indexes(self) -> list[int]:
         """Return the indexes of all entries that are about keys, ascending, each once."""
         with raw(self._engine) as connection:

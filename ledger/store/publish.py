@@ -95,7 +95,7 @@ class Publisher:
             raise RefusedError("signed", "signed.db is not where this process left it")
         self._read_back(size)
         match_roots(signed=root, computed=self._range.root())
-        if 0 < old[0]:
+        if old[0] > 0:
             proof = self._reader.tree(size).prove_consistency(old[0]) if size > old[0] else ()
             verify_consistency(proof, old=old, new=(size, root))
         self._signed.swap(old, (size, root))

@@ -1,0 +1,54 @@
+"""Verifies a submission as far as the submission alone and the known keys allow.
+
+This is the costly part, done off the writer's thread: the statement's shape, the signature
+under the key that the log knows for its kid, every commitment and the root over them.
+Whether the log admits the statement at its place is judged later, by the one writer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ledger.disclosure import Submission, encode_event, verify_events
+from ledger.errors import ParseError, RefusedError, VerificationError
+from ledger.statement import Capture, Statement, parse_statement, verify_signature
+from ledger.tlog.merkle import Hash
+from ledger.trust.state import KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSubmission:
+    """A statement with the events that it commits to, as they are stored.
+
+    `signature_verified` is False where the log did not know the key yet; an earlier
+    submission of the same batch may enrol it.
+    """
+
+    statement: Statement
+    events: tuple[tuple[Hash, bytes], ...] = ()
+    signature_verified: bool = False
+
+
+def verify_submission(
+    submission: Submission, keys: Mapping[bytes, KeyRecord]
+) -> VerifiedSubmission:
+    """Return `submission`, verified, or raise.
+
+    `ParseError` where the statement does not parse or brings events that its kind has
+    not, `RefusedError` with check `signature`, `CommitmentError` where the events are not
+    what it signs.
+    """
+    statement = parse_statement(submission.statement)
+    record = keys.get(statement.kid)
+    if record is not None:
+        try:
+            verify_signature(statement, record.x)
+        except VerificationError as error:
+            raise RefusedError("signature", str(error)) from error
+    body = statement.body
+    if not isinstance(body, Capture):
+        if submission.events:
+            raise ParseError("submission", f"a {statement.sub} statement brings no events")
+        return VerifiedSubmission(statement, (), record is not None)
+    commitments = verify_events(submission.events, count=body.count, root=body.root)
+    stored = zip(commitments, map(encode_event, submission.events), strict=True)
+    return VerifiedSubmission(statement, tuple(stored), record is not None)

@@ -1,0 +1,202 @@
+"""Puts submissions into the log in one order: one writer, group commit, bounded queue.
+
+    submit → pool: parse, verify signature and commitments → writer: judge, append, COMMIT
+           → only now the receipt
+
+Signatures are verified off the writer's thread, because that is 97 % of the work of a
+small statement and releases the interpreter's lock. The writer takes what is there, up to
+`batch_entries`, and waits for more at most `batch_wait_us`, and only while more is being
+verified: a lone submitter never waits. What one call of `submit_all` brings stays in its
+order; different calls may overtake each other while they are verified.
+
+Whoever submits faster than the disk takes it gets `BusyError`, before any work is done.
+
+What survives a crash: every submission whose receipt was given. One that was not yet
+acknowledged may be in the log or not; submitting it again finds out (same statement id,
+same index). After a failure of storage nothing is acknowledged any more and the process
+ends with exit code 70, because nobody knows what reached the disk.
+"""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ledger.disclosure import Submission
+from ledger.errors import TagtrailError
+from ledger.store.batch import Receipt
+from ledger.store.intake import VerifiedSubmission, verify_submission
+from ledger.store.log import Log
+
+EXIT_STORAGE = 70
+RETRY_AFTER_S = 1
+STOP_WAIT_S = 5.0
+
+_log = logging.getLogger("tagtrail.sequencer")
+
+_Group = list[tuple[VerifiedSubmission, "Future[Receipt]"]]
+
+
+class BusyError(TagtrailError):
+    """The queue is full, or the ledger is stopping: submit again after `retry_after_s`."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the ledger is busy: {why}")
+        self.retry_after_s = RETRY_AFTER_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequencerLimits:
+    """How much is taken at once, in entries, microseconds and threads."""
+
+    batch_entries: int = 256
+    batch_wait_us: int = 20_000
+    queue_submissions_max: int = 4096
+    verify_threads: int = 2
+
+
+class Sequencer:
+    """The one way into a log while a server runs."""
+
+    def __init__(
+        self,
+        log: Log,
+        limits: SequencerLimits | None = None,
+        *,
+        end_process: Callable[[int], object] = os._exit,
+    ) -> None:
+        """Start the writer's thread on `log`; `end_process` is called with 70 to die."""
+        self._log = log
+        self._limits = limits or SequencerLimits()
+        self._end_process = end_process
+        self._pool = ThreadPoolExecutor(self._limits.verify_threads, "verify")
+        self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting = 0  # Submissions that are taken and not yet answered.
+        self._verifying = 0  # Of these, how many the writer has not got yet.
+        self._stopping = False
+        self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
+        self._writer.start()
+
+    def submit(self, submission: Submission) -> "Future[Receipt]":
+        """Return the receipt to come; it fails with what `submit_all` tells."""
+        return self.submit_all([submission])[0]
+
+    def submit_all(self, submissions: Sequence[Submission]) -> "list[Future[Receipt]]":
+        """Return the receipts to come of `submissions`, applied in this order.
+
+        Each fails by itself: `ParseError`, `VerificationError` (commitments),
+        `RefusedError` (the rules of the log). Raises `BusyError` if they do not fit.
+        """
+        self._reserve(len(submissions))
+        futures: list[Future[Receipt]] = [Future() for _ in submissions]
+        for future in futures:
+            future.set_running_or_notify_cancel()  # From now on nobody can cancel it.
+            future.add_done_callback(self._answered)
+        self._pool.submit(self._verify, list(zip(submissions, futures, strict=True)))
+        return futures
+
+    @property
+    def waiting(self) -> int:
+        """How many submissions are taken and not yet answered."""
+        return self._waiting
+
+    def stop(self) -> None:
+        """Take nothing more, finish what was taken, and end the writer's thread."""
+        with self._lock:
+            self._stopping = True
+        self._pool.shutdown(wait=True)
+        self._queue.put(None)
+        self._writer.join(STOP_WAIT_S)
+
+    def _reserve(self, count: int) -> None:
+        with self._lock:
+            if self._stopping:
+                raise BusyError("it is stopping")
+            if self._waiting + count > self._limits.queue_submissions_max:
+                raise BusyError(f"{self._waiting} submissions are waiting")
+            self._waiting += count
+            self._verifying += count
+
+    def _answered(self, _: "Future[Receipt]") -> None:
+        with self._lock:
+            self._waiting -= 1
+
+    # --- In the pool --------------------------------------------------------------------
+
+    def _verify(self, group: "list[tuple[Submission, Future[Receipt]]]") -> None:
+        verified: _Group = []
+        try:
+            for submission, future in group:
+                try:
+                    keys = self._log.keys()
+                    verified.append((verify_submission(submission, keys), future))
+                except TagtrailError as error:
+                    future.set_exception(error)
+        except BaseException as error:
+            _fail(group, error)
+            raise
+        finally:
+            with self._lock:
+                self._verifying -= len(group)
+            self._queue.put([pair for pair in verified if not pair[1].done()])
+
+    # --- On the writer's thread ---------------------------------------------------------
+
+    def _write(self) -> None:
+        while (batch := self._gather()) is not None:
+            if batch:
+                self._commit(batch)
+
+    def _gather(self) -> _Group | None:
+        """Return the next batch, or None when the last one was written."""
+        first = self._queue.get()
+        if first is None:
+            return None
+        batch = first
+        deadline = time.monotonic_ns() + self._limits.batch_wait_us * 1000
+        while len(batch) < self._limits.batch_entries:
+            left_ns = deadline - time.monotonic_ns()
+            try:
+                if self._verifying and left_ns > 0:
+                    more = self._queue.get(timeout=left_ns / 1e9)
+                else:
+                    more = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if more is None:  # The end comes after this batch.
+                self._queue.put(None)
+                break
+            batch.extend(more)
+        return batch
+
+    def _commit(self, batch: _Group) -> None:
+        """Append `batch` and answer it; whatever fails here ends the process instead.
+
+        A rule that refuses a statement is an outcome. An exception is a disk that failed,
+        or a defect after which this process cannot vouch for what it holds in memory.
+        """
+        try:
+            outcomes = self._log.append([submission for submission, _ in batch])
+        except BaseException as error:
+            _log.critical("append failed, nothing more is acknowledged: %r", error)
+            logging.shutdown()
+            self._end_process(EXIT_STORAGE)
+            _fail(batch, error)
+            raise
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Receipt):
+                future.set_result(outcome)
+            else:
+                future.set_exception(outcome)
+
+
+def _fail(group: "Sequence[tuple[object, Future[Receipt]]]", error: BaseException) -> None:
+    """Give `error` to every future of `group` that has no answer yet."""
+    for _, future in group:
+        if not future.done():
+            future.set_exception(error)
