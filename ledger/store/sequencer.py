@@ -23,7 +23,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from ledger.disclosure import Submission
@@ -39,6 +39,8 @@ STOP_WAIT_S = 5.0
 _log = logging.getLogger("tagtrail.sequencer")
 
 _Group = list[tuple[VerifiedSubmission, "Future[Receipt]"]]
+_Task = Future[_Group]
+"""A group that is being verified."""
 
 
 class BusyError(TagtrailError):
@@ -74,11 +76,12 @@ class Sequencer:
         self._limits = limits or SequencerLimits()
         self._end_process = end_process
         self._pool = ThreadPoolExecutor(self._limits.verify_threads, "verify")
-        self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._held: _Task | None = None  # Taken from the queue by the writer, not yet done.
         self._lock = threading.Lock()
         self._waiting = 0  # Submissions that are taken and not yet answered.
-        self._verifying = 0  # Of these, how many the writer has not got yet.
         self._stopping = False
+        self._ended = False
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         self._writer.start()
 
@@ -92,12 +95,14 @@ class Sequencer:
         Each fails by itself: `ParseError`, `VerificationError` (commitments),
         `RefusedError` (the rules of the log). Raises `BusyError` if they do not fit.
         """
-        self._reserve(len(submissions))
         futures: list[Future[Receipt]] = [Future() for _ in submissions]
         for future in futures:
             future.set_running_or_notify_cancel()  # From now on nobody can cancel it.
             future.add_done_callback(self._answered)
-        self._pool.submit(self._verify, list(zip(submissions, futures, strict=True)))
+        group = list(zip(submissions, futures, strict=True))
+        with self._lock:
+            self._reserve(len(group))
+            self._queue.put(self._pool.submit(self._verify, group))
         return futures
 
     @property
@@ -114,13 +119,11 @@ class Sequencer:
         self._writer.join(STOP_WAIT_S)
 
     def _reserve(self, count: int) -> None:
-        with self._lock:
-            if self._stopping:
-                raise BusyError("it is stopping")
-            if self._waiting + count > self._limits.queue_submissions_max:
-                raise BusyError(f"{self._waiting} submissions are waiting")
-            self._waiting += count
-            self._verifying += count
+        if self._stopping:
+            raise BusyError("it is stopping")
+        if self._waiting + count > self._limits.queue_submissions_max:
+            raise BusyError(f"{self._waiting} submissions are waiting")
+        self._waiting += count
 
     def _answered(self, _: "Future[Receipt]") -> None:
         with self._lock:
@@ -128,50 +131,48 @@ class Sequencer:
 
     # --- In the pool --------------------------------------------------------------------
 
-    def _verify(self, group: "list[tuple[Submission, Future[Receipt]]]") -> None:
+    def _verify(self, group: "list[tuple[Submission, Future[Receipt]]]") -> _Group:
+        """Return what of `group` is sound; the rest is answered at once."""
         verified: _Group = []
         try:
             for submission, future in group:
                 try:
-                    keys = self._log.keys()
-                    verified.append((verify_submission(submission, keys), future))
+                    verified.append((verify_submission(submission, self._log.keys()), future))
                 except TagtrailError as error:
                     future.set_exception(error)
         except BaseException as error:
+            _log.critical("verification failed: %r", error)
             _fail(group, error)
             raise
-        finally:
-            with self._lock:
-                self._verifying -= len(group)
-            self._queue.put([pair for pair in verified if not pair[1].done()])
+        return verified
 
     # --- On the writer's thread ---------------------------------------------------------
 
     def _write(self) -> None:
-        while (batch := self._gather()) is not None:
-            if batch:
+        while not self._ended:
+            if batch := self._gather():
                 self._commit(batch)
 
-    def _gather(self) -> _Group | None:
-        """Return the next batch, or None when the last one was written."""
-        first = self._queue.get()
-        if first is None:
-            return None
-        batch = first
-        deadline = time.monotonic_ns() + self._limits.batch_wait_us * 1000
+    def _gather(self) -> _Group:
+        """Return the next batch: at least one group, unless the end has come."""
+        batch: _Group = []
+        deadline = 0.0
         while len(batch) < self._limits.batch_entries:
-            left_ns = deadline - time.monotonic_ns()
-            try:
-                if self._verifying and left_ns > 0:
-                    more = self._queue.get(timeout=left_ns / 1e9)
-                else:
-                    more = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if more is None:  # The end comes after this batch.
-                self._queue.put(None)
-                break
-            batch.extend(more)
+            if self._held is None:
+                if batch and self._queue.empty():
+                    break
+                self._held = self._queue.get()
+                if self._held is None:
+                    self._ended = True
+                    break
+            if batch:
+                wait((self._held,), max(0.0, deadline - time.monotonic()))
+                if not self._held.done():
+                    break
+            if self._held.exception() is None:
+                batch.extend(self._held.result())
+            self._held = None
+            deadline = deadline or time.monotonic() + self._limits.batch_wait_us / 1e6
         return batch
 
     def _commit(self, batch: _Group) -> None:
