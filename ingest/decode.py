@@ -1,0 +1,258 @@
+"""From the bytes of a message to what it says, whichever reader wrote it.
+
+The shape decides, not the topic: each envelope has fields that no other has. An array is
+taken element by element, a stream of lines (server-sent events, or one JSON a line) line by
+line, so that one bad element costs only itself. Tag memory is then read after the GS1 tag
+data standard; what is no GS1 EPC becomes `urn:epc:raw:…` and is kept.
+
+What cannot be taken is a fault with its place and reason. Nothing is guessed: broken hex
+is not mended, a text that is no JSON is not searched for tags.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import msgspec
+
+from ingest.readers import (
+    generic,
+    impinj,
+    line,
+    ruuvi,
+    sparkplug,
+    springcard,
+    things_stack,
+    zebra,
+)
+from ingest.reads import (
+    ITEMS_PER_MESSAGE_MAX,
+    Fault,
+    Item,
+    LineMessage,
+    Message,
+    Parsed,
+    Read,
+    Sample,
+    Sighting,
+    TimeSource,
+    not_a_read,
+)
+from ledger.errors import ParseError
+from ledger.gs1.epc import parse_epc
+from ledger.gs1.tds import decode_epc_memory
+
+_Shape = Callable[[Mapping[str, object]], bool]
+_Reader = Callable[[Mapping[str, object], str], Parsed | Item | Fault]
+
+# The first shape that fits takes the object; the generic one takes what is left.
+_READERS: tuple[tuple[_Shape, _Reader], ...] = (
+    (line.is_line, line.parse_line),
+    (impinj.is_impinj, impinj.parse_event),
+    (zebra.is_zebra, zebra.parse_envelope),
+    (ruuvi.is_ruuvi, ruuvi.parse_advertisement),
+    (things_stack.is_things_stack, things_stack.parse_uplink),
+    (sparkplug.is_sparkplug, sparkplug.describe_json),
+    (springcard.is_springcard, springcard.parse_tag),
+    (generic.is_sensor, generic.parse_sample),
+)
+_TEXT_SHOWN = 80
+_SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_PC_LENGTH_SHIFT = 11
+_PC_EXTENDED = 0x0200
+_CACHE = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """What a message says, in its order, and which parts of it could not be taken."""
+
+    items: tuple[Read | LineMessage | Sample, ...]
+    faults: tuple[Fault, ...]
+
+
+def decode_message(message: Message) -> Decoded:
+    """Return what `message` says; whatever is wrong with it is a fault, never an error."""
+    try:
+        parsed = _parse_payload(message.topic, message.payload)
+    except ParseError as error:
+        return Decoded(items=(), faults=(Fault(where=error.where, why=error.why),))
+    if len(parsed.items) > ITEMS_PER_MESSAGE_MAX:
+        why = f"holds {len(parsed.items)} items, at most {ITEMS_PER_MESSAGE_MAX} are taken"
+        return Decoded(items=(), faults=(Fault(where="", why=why),))
+    items: list[Read | LineMessage | Sample] = []
+    faults = list(parsed.faults)
+    for item in parsed.items:
+        try:
+            items.append(_finish(item, message.received_us))
+        except ParseError as error:
+            place = item.where if isinstance(item, Sighting) else ""
+            faults.append(Fault(where=place, why=f"{error.where}: {error.why}"))
+    return Decoded(items=tuple(items), faults=tuple(faults))
+
+
+def _finish(item: Item, received_us: int) -> Read | LineMessage | Sample:
+    match item:
+        case Sighting():
+            return Read(
+                epc=_epc_of(item),
+                time_us=received_us if item.time_us is None else item.time_us,
+                time_source=(TimeSource.GATEWAY if item.time_us is None else TimeSource.READER),
+                antenna=item.antenna,
+                rssi_cdbm=item.rssi_cdbm,
+            )
+        case Sample(time_us=None):
+            return replace(item, time_us=received_us)
+        case _:
+            return item
+
+
+def _epc_of(sighting: Sighting) -> str:
+    if sighting.uri is not None:
+        return _epc_of_uri(sighting.uri)
+    assert sighting.hex is not None
+    if sighting.bank == "uid":
+        return f"urn:epc:raw:{4 * len(sighting.hex)}.x{sighting.hex}"
+    return _epc_of_memory(sighting.hex, sighting.pc)
+
+
+@lru_cache(maxsize=_CACHE)
+def _epc_of_memory(hex_text: str, pc: int | None) -> str:
+    if pc is not None and not pc & _PC_EXTENDED:
+        announced = (pc >> _PC_LENGTH_SHIFT) * 16
+        if announced != 4 * len(hex_text):
+            raise ParseError(
+                "EPC",
+                f"{hex_text} has {4 * len(hex_text)} bits, its protocol control word "
+                f"{pc:04X} announces {announced}",
+            )
+    return decode_epc_memory(hex_text, pc=pc).epc_uri
+
+
+@lru_cache(maxsize=_CACHE)
+def _epc_of_uri(uri: str) -> str:
+    epc = parse_epc(uri)
+    if epc.is_class:
+        raise ParseError("EPC", f"{uri:.120} is a class of things; a reader sees one thing")
+    return epc.urn or epc.key
+
+
+def _parse_payload(topic: str, payload: bytes) -> Parsed:
+    """Return the items and faults of a payload; raises `ParseError` where all of it is bad."""
+    fault = sparkplug.describe_topic(topic)
+    if fault is not None:
+        return Parsed(faults=(fault,))
+    if not payload.strip():
+        return Parsed(faults=(not_a_read("an empty message"),))
+    if payload.startswith(_SSE_STARTS):
+        return _parse_lines(payload, is_sse=True)
+    try:
+        return _parse_value(_load(payload), "")
+    except msgspec.DecodeError as error:
+        if b"\n" in payload.strip() and _is_json(payload.split(b"\n", 1)[0]):
+            return _parse_lines(payload, is_sse=False)
+        return Parsed(faults=(_describe_text(payload, error),))
+
+
+def _load(data: bytes) -> object:
+    try:
+        value: object = msgspec.json.decode(data)
+    except UnicodeDecodeError as error:
+        raise ParseError("", f"is no UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise ParseError("", "nests too deeply to be read") from None
+    return value
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _describe_text(payload: bytes, error: msgspec.DecodeError) -> Fault:
+    """Return why a payload that is no JSON cannot be taken."""
+    try:
+        text = payload.decode("utf-8")
+    except UnicodeDecodeError:
+        shown = payload[: _TEXT_SHOWN // 2].hex()
+        return not_a_read(f"{len(payload)} bytes that are no text and no JSON ({shown}…)")
+    if text.lstrip().startswith(("{", "[", '"')):
+        return Fault(where="", why=f"is broken JSON: {error}")
+    return not_a_read(f"the text {text[:_TEXT_SHOWN]!r}")
+
+
+def _parse_lines(payload: bytes, *, is_sse: bool) -> Parsed:
+    parts: list[Parsed] = []
+    for n, raw in enumerate(payload.splitlines(), start=1):
+        data = raw.strip()
+        if is_sse:
+            data = data.removeprefix(b"data:").strip() if data.startswith(b"data:") else b""
+        if not data:
+            continue
+        try:
+            parts.append(_parse_value(_load(data), f"line {n}"))
+        except msgspec.DecodeError as error:
+            fault = Fault(where=f"line {n}", why=f"is broken JSON: {error}")
+            parts.append(Parsed(faults=(fault,)))
+        except ParseError as error:
+            fault = Fault(where=f"line {n} {error.where}".strip(), why=error.why)
+            parts.append(Parsed(faults=(fault,)))
+    if not parts:
+        return Parsed(faults=(not_a_read("a stream of lines without data"),))
+    return _join(parts)
+
+
+def _parse_value(value: object, where: str) -> Parsed:
+    if not isinstance(value, list):
+        return _parse_one(value, where)
+    if not value:
+        return Parsed(faults=(not_a_read("an empty array", where),))
+    return _join(_parse_one(element, f"{where}[{n}]") for n, element in enumerate(value))
+
+
+def _parse_one(value: object, where: str) -> Parsed:
+    """Return what one object or text says; never raises, so that its neighbours go on."""
+    try:
+        if isinstance(value, dict):
+            return _parse_object(value, where)
+        if isinstance(value, str):
+            return Parsed(items=(_parse_text(value, where),))
+    except ParseError as error:
+        return Parsed(faults=(Fault(where=error.where, why=error.why),))
+    return Parsed(faults=(not_a_read(f"the JSON value {value!r:.80}", where),))
+
+
+def _parse_text(value: str, where: str) -> Sighting:
+    sighting = generic.parse_element(value, where, None)
+    assert isinstance(sighting, Sighting)
+    return sighting
+
+
+def _parse_object(value: Mapping[str, object], where: str) -> Parsed:
+    for fits, read in _READERS:
+        if fits(value):
+            found = read(value, where)
+            break
+    else:
+        found = generic.parse_object_of_reads(value, where)
+    match found:
+        case Parsed():
+            return found
+        case Fault():
+            return Parsed(faults=(found,))
+        case _:
+            return Parsed(items=(found,))
+
+
+def _join(parts: Iterable[Parsed]) -> Parsed:
+    items: list[Item] = []
+    faults: list[Fault] = []
+    for part in parts:
+        items.extend(part.items)
+        faults.extend(part.faults)
+    return Parsed(items=tuple(items), faults=tuple(faults))

@@ -1,0 +1,172 @@
+"""The capture plan: which reader stands where, and what its reads mean. Types only.
+
+A *station* is a place in the process that some reader's antennas watch. What passes there in
+one go is a pass, and each *emit* of the station turns an ended pass into at most one
+kind of EPCIS event. A *sensor* is a device whose samples are about an asset or a place.
+The text of a plan, its rules and its errors are in `ingest.planfile`.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ingest.topics import topic_matches
+
+Action = Literal["ADD", "OBSERVE", "DELETE"]
+Json = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """Who signs: `id` is the issuer's URI, `prefixes` its GS1 company prefixes."""
+
+    id: str
+    name: str
+    prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """The business context that an event carries: bare CBV words, (type, id) pairs."""
+
+    biz_step: str | None = None
+    disposition: str | None = None
+    sources: tuple[tuple[str, str], ...] = ()
+    destinations: tuple[tuple[str, str], ...] = ()
+    transactions: tuple[tuple[str | None, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectEmit:
+    """An ObjectEvent about the EPCs of the pass that match `epcs`."""
+
+    why: Why
+    action: Action
+    epcs: tuple[str, ...]
+    ilmd: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregationEmit:
+    """An AggregationEvent or AssociationEvent: `parent` holds, or held, `children`.
+
+    `children` of None says with DELETE that all children are out.
+    """
+
+    type: Literal["AggregationEvent", "AssociationEvent"]
+    why: Why
+    action: Action
+    parent: tuple[str, ...]
+    children: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformationEmit:
+    """A TransformationEvent of the station's batch: EPCs that match `outputs` come out."""
+
+    why: Why
+    outputs: tuple[str, ...]
+    ilmd: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionEmit:
+    """A TransactionEvent: the EPCs that match `epcs` belong to `why.transactions`."""
+
+    why: Why
+    action: Action
+    epcs: tuple[str, ...]
+
+
+Emit = ObjectEmit | AggregationEmit | TransformationEmit | TransactionEmit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Station:
+    """A place in the process: what it hears, where it is, how passes end, what they mean.
+
+    A pass ends after `gap_us` without a read by the readers' clocks, after `idle_us` without a
+    message by the gateway's clock, or once it lasted `pass_us`.
+    """
+
+    name: str
+    party: str
+    topics: tuple[str, ...]
+    antennas: frozenset[int] | None
+    read_point: str
+    biz_location: str | None
+    timezone: str
+    gap_us: int
+    idle_us: int
+    pass_us: int
+    min_reads: int
+    emits: tuple[Emit, ...]
+
+    @property
+    def transformation(self) -> TransformationEmit | None:
+        """The one emit that makes batches of this station into events."""
+        found = [one for one in self.emits if isinstance(one, TransformationEmit)]
+        return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorRule:
+    """A device, what its samples are about, and how many of them make one event.
+
+    Exactly one of `asset` and `place` is set. `values` maps the payload's names to quantities.
+    """
+
+    name: str
+    device: str
+    device_uri: str
+    topics: tuple[str, ...]
+    party: str
+    asset: str | None
+    place: str | None
+    biz_step: str
+    timezone: str
+    batch: int
+    span_us: int
+    idle_us: int
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole plan, valid as such; `sha256` is over its text."""
+
+    name: str
+    parties: tuple[Party, ...]
+    stations: tuple[Station, ...]
+    sensors: tuple[SensorRule, ...]
+    sha256: bytes
+
+
+def find_stations(plan: Plan, topic: str) -> tuple[Station, ...]:
+    """Return the stations that take `topic`, in the order of the plan."""
+    return tuple(
+        station
+        for station in plan.stations
+        if any(topic_matches(pattern, topic) for pattern in station.topics)
+    )
+
+
+def find_station(stations: tuple[Station, ...], antenna: int | None) -> Station | None:
+    """Return the first of `stations` that takes a read of `antenna`."""
+    for station in stations:
+        if station.antennas is None or antenna in station.antennas:
+            return station
+    return None
+
+
+def find_sensor(plan: Plan, topic: str, devices: tuple[str, ...]) -> SensorRule | None:
+    """Return the first sensor of the plan that one of `devices` names, best name first."""
+    for device in devices:
+        for rule in plan.sensors:
+            if rule.device.lower() == device.lower() and any(
+                topic_matches(pattern, topic) for pattern in rule.topics
+            ):
+                return rule
+    return None

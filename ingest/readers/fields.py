@@ -1,0 +1,223 @@
+"""Single fields of a payload: hex, base64, numbers and instants, taken or refused.
+
+Readers write an instant in many ways; those taken are
+
+    2026-08-13T09:14:28.651Z   with Z, ±hh:mm, ±hhmm or ±hh, a T or a space, up to nine
+                               fraction digits
+    1600000000                 seconds, or 1600000000.25
+    1600000000000              milliseconds; microseconds and nanoseconds likewise, told
+                               apart by size, as a number or as digits in a string
+
+Refused: a time without its zone (nobody can say when that was), one before the year 2000 or
+after 2099 (the clock of that reader is not set), hex with an odd number of digits.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+import binascii
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from ingest.reads import EPC_BYTES_MAX, ITEMS_PER_MESSAGE_MAX, Fault, Item, Parsed
+from ledger.epcis.times import parse_time_us
+from ledger.errors import ParseError
+
+ANTENNA_MAX = 1024
+RSSI_CDBM_MIN, RSSI_CDBM_MAX = -20_000, 10_000
+PC_MAX = 0xFFFF
+TIME_US_MIN = 946_684_800_000_000  # 2000-01-01T00:00:00Z
+TIME_US_MAX = 4_102_444_800_000_000  # 2100-01-01T00:00:00Z, the first instant refused
+
+_HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
+_DIGITS = re.compile(r"\d{1,20}(?:\.\d{1,9})?", re.ASCII)
+_LOOSE_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:(Z)|([+-]\d\d):?(\d\d)?)", re.ASCII
+)
+# The smallest number that is taken as milliseconds, microseconds, nanoseconds.
+_MS_FROM, _US_FROM, _NS_FROM = 10**11, 10**14, 10**17
+
+
+def collect(
+    elements: Iterable[tuple[str, object]], parse_one: Callable[[object, str], Item | Fault]
+) -> Parsed:
+    """Return what `parse_one` makes of each element; what it refuses becomes a fault."""
+    items: list[Item] = []
+    faults: list[Fault] = []
+    for n, (where, element) in enumerate(elements):
+        if n == ITEMS_PER_MESSAGE_MAX:
+            raise ParseError("payload", f"holds over {ITEMS_PER_MESSAGE_MAX} items")
+        try:
+            found = parse_one(element, where)
+        except ParseError as error:
+            faults.append(Fault(where=error.where, why=error.why))
+            continue
+        if isinstance(found, Fault):
+            faults.append(found)
+        else:
+            items.append(found)
+    return Parsed(items=tuple(items), faults=tuple(faults))
+
+
+def first_of(obj: Mapping[str, object], names: Iterable[str]) -> tuple[str, object] | None:
+    """Return the first of `names` that `obj` holds with a value, and the value."""
+    for name in names:
+        value = obj.get(name)
+        if value is not None:
+            return name, value
+    return None
+
+
+def parse_object(value: object, where: str) -> Mapping[str, object]:
+    """Return `value` as an object, or raise `ParseError`."""
+    if not isinstance(value, dict):
+        raise ParseError(where, f"is {kind_of(value)}, want an object")
+    return value
+
+
+def parse_text(value: object, where: str) -> str:
+    """Return `value` as a text that is not empty, or raise `ParseError`."""
+    if not isinstance(value, str) or not value:
+        raise ParseError(where, f"is {kind_of(value)}, want a text")
+    return value
+
+
+def is_hex(text: str) -> bool:
+    """Return whether `text` consists of hex digits alone, an even number of them."""
+    return len(text) % 2 == 0 and _HEX.fullmatch(text) is not None
+
+
+def parse_hex(value: object, where: str) -> str:
+    """Return hex of whole bytes, at most `EPC_BYTES_MAX`, in upper case."""
+    text = parse_text(value, where)
+    if _HEX.fullmatch(text) is None:
+        raise ParseError(where, f"{text[:80]!r} is broken hex: only 0-9 and A-F are digits")
+    if len(text) % 2:
+        raise ParseError(where, f"{text[:80]!r} is broken hex: half of a byte is missing")
+    if len(text) > 2 * EPC_BYTES_MAX:
+        raise ParseError(
+            where, f"has {len(text) // 2} bytes, at most {EPC_BYTES_MAX} fit a tag"
+        )
+    return text.upper()
+
+
+def parse_base64(value: object, where: str) -> str:
+    """Return the bytes of padded standard base64 as hex, upper case."""
+    text = parse_text(value, where)
+    try:
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise ParseError(where, f"{text[:80]!r} is no base64: {error}") from None
+    if not data or len(data) > EPC_BYTES_MAX:
+        raise ParseError(where, f"has {len(data)} bytes, want 1 to {EPC_BYTES_MAX}")
+    return data.hex().upper()
+
+
+def parse_pc(hex_text: str, where: str) -> int:
+    """Return the protocol control word, two bytes in hex."""
+    word = int(hex_text, 16)
+    if len(hex_text) != 4:  # noqa: PLR2004  # two bytes, four digits
+        raise ParseError(where, f"{hex_text!r} is no protocol control word: want two bytes")
+    return word
+
+
+def parse_antenna(value: object, where: str) -> int | None:
+    """Return an antenna's port number, or None where there is none."""
+    if value is None:
+        return None
+    number = value
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 6:  # noqa: PLR2004
+        number = int(value)
+    if (
+        isinstance(number, bool)
+        or not isinstance(number, int)
+        or not 0 <= number <= ANTENNA_MAX
+    ):
+        raise ParseError(where, f"{value!r:.40} is no antenna port (0 to {ANTENNA_MAX})")
+    return number
+
+
+def cdbm(value: object, scale: int) -> int | None:
+    """Return a signal strength in hundredths of a dBm; None where it makes no sense.
+
+    `scale` is 1 for a value in hundredths and 100 for one in dBm. The strength decides
+    nothing yet, so a strange one does not cost the read.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not RSSI_CDBM_MIN <= value * scale <= RSSI_CDBM_MAX:
+        return None
+    return round(value * scale)
+
+
+def parse_number(value: object, where: str) -> float:
+    """Return a finite number; JSON has no others, and msgspec refuses what overflows."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParseError(where, f"is {kind_of(value)}, want a number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ParseError(where, "is beyond a double") from None
+
+
+def parse_instant(value: object, where: str) -> int:
+    """Return the instant that a reader wrote, in microseconds since the epoch, UTC."""
+    if isinstance(value, str):
+        return _check_instant(_instant_of_text(value, where), value, where)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParseError(where, f"is {kind_of(value)}, want a time")
+    whole, fraction_us = int(value), 0
+    if isinstance(value, float):
+        fraction_us = round((value - whole) * 1_000_000)
+    return _check_instant(_instant_of_number(whole, fraction_us), value, where)
+
+
+def parse_optional_instant(value: object, where: str) -> int | None:
+    """Return the instant, or None where the payload has none (null, or an empty text)."""
+    return None if value is None or value == "" else parse_instant(value, where)
+
+
+def _instant_of_text(text: str, where: str) -> int:
+    if _DIGITS.fullmatch(text):
+        whole, _, fraction = text.partition(".")
+        return _instant_of_number(int(whole), int(fraction[:6].ljust(6, "0")))
+    match = _LOOSE_TIME.fullmatch(text)
+    if match is None:
+        raise ParseError(
+            where, f"{text[:60]!r} is no time with its zone; want 2026-08-13T09:14:28.651Z"
+        )
+    day, clock, zulu, hours, minutes = match.groups()
+    zone = zulu or f"{hours}:{minutes or '00'}"
+    return parse_time_us(f"{day}T{clock}{zone}", where)
+
+
+def _instant_of_number(whole: int, fraction_us: int) -> int:
+    if whole < _MS_FROM:
+        return whole * 1_000_000 + fraction_us
+    if whole < _US_FROM:
+        return whole * 1_000 + fraction_us // 1_000
+    return whole if whole < _NS_FROM else whole // 1_000
+
+
+def _check_instant(us: int, written: object, where: str) -> int:
+    if not TIME_US_MIN <= us < TIME_US_MAX:
+        raise ParseError(
+            where, f"{written!r:.60} is not between 2000 and 2099: that clock is not set"
+        )
+    return us
+
+
+def kind_of(value: object) -> str:
+    """Return what JSON calls the type of `value`, for messages."""
+    match value:
+        case None:
+            return "absent"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text" if value else "an empty text"
+        case list():
+            return "an array"
+        case _:
+            return "an object"

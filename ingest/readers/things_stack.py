@@ -1,0 +1,115 @@
+"""The Things Stack v3: uplinks of LoRaWAN sensors, as decoded by the network.
+
+    {"end_device_ids":{"device_id":"my-sensor-1","dev_eui":"70B3D57ED0000001"},
+     "received_at":"2020-01-15T16:02:10.668892406Z","uplink_message":{
+     "received_at":"…","decoded_payload":{"temp":6,"voltage":3.6}}}
+
+`normalized_payload` is taken where the network sends it: its names and units are fixed
+(`air.temperature` in °C). Else each number of `decoded_payload` is taken under the name that
+the payload's formatter gave it; the capture plan says which of them is a temperature,
+because nobody else can. The raw `frm_payload` is the maker's secret and is not guessed at.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Mapping
+
+from ingest.readers.fields import (
+    first_of,
+    is_hex,
+    parse_instant,
+    parse_number,
+    parse_object,
+    parse_text,
+)
+from ingest.reads import Fault, Parsed, Sample, not_a_read
+from ledger.errors import ParseError
+
+VALUES_MAX = 64
+_EUI_DIGITS = 16
+# Path in normalized_payload, the name it gets here, and what makes it that name's unit.
+_NORMALIZED = (
+    (("air", "temperature"), "temperature", 1.0),
+    (("air", "relativeHumidity"), "humidity", 1.0),
+    (("air", "pressure"), "pressure", 100.0),
+)
+
+
+def is_things_stack(obj: Mapping[str, object]) -> bool:
+    """Return whether `obj` is a message of The Things Stack about one end device."""
+    return "end_device_ids" in obj
+
+
+def parse_uplink(obj: Mapping[str, object], where: str) -> Parsed:
+    """Return the samples of one uplink, or why there are none; raises `ParseError`."""
+    at = f"{where}.".lstrip(".")
+    devices = _parse_devices(obj.get("end_device_ids"), f"{at}end_device_ids")
+    if "uplink_message" not in obj:
+        kinds = [name for name in obj if name.endswith(("_message", "_accept", "_error"))]
+        fault = not_a_read(f"a message of The Things Stack about {kinds[:3]}", where)
+        return Parsed(faults=(fault,))
+    place = f"{at}uplink_message"
+    uplink = parse_object(obj["uplink_message"], place)
+    time = first_of(uplink, ("received_at",)) or first_of(obj, ("received_at",))
+    time_us = None if time is None else parse_instant(time[1], f"{place}.received_at")
+    normalized = uplink.get("normalized_payload")
+    if isinstance(normalized, dict):
+        normalized = [normalized]
+    if isinstance(normalized, list) and normalized:
+        return _parse_normalized(normalized, f"{place}.normalized_payload", (devices, time_us))
+    decoded = uplink.get("decoded_payload")
+    if not isinstance(decoded, dict):
+        why = f"an uplink of {devices[0]!r} that its network did not decode"
+        return Parsed(faults=(not_a_read(why, where),))
+    values = _numbers(decoded, f"{place}.decoded_payload")
+    return Parsed(items=(Sample(devices=devices, time_us=time_us, values=values),))
+
+
+def _parse_devices(value: object, place: str) -> tuple[str, ...]:
+    ids = parse_object(value, place)
+    name = parse_text(ids.get("device_id"), f"{place}.device_id")
+    eui = ids.get("dev_eui")
+    if isinstance(eui, str) and len(eui) == _EUI_DIGITS and is_hex(eui):
+        return (eui.upper(), name)
+    return (name,)
+
+
+def _parse_normalized(
+    measurements: list[object], place: str, source: tuple[tuple[str, ...], int | None]
+) -> Parsed:
+    devices, uplink_us = source
+    items: list[Sample] = []
+    faults: list[Fault] = []
+    for n, measurement in enumerate(measurements[:VALUES_MAX]):
+        at = f"{place}[{n}]"
+        try:
+            one = parse_object(measurement, at)
+            own = one.get("time")
+            time_us = uplink_us if own is None else parse_instant(own, f"{at}.time")
+            values = _normalized_values(one, at)
+        except ParseError as error:
+            faults.append(Fault(where=error.where, why=error.why))
+            continue
+        items.append(Sample(devices=devices, time_us=time_us, values=values))
+    return Parsed(items=tuple(items), faults=tuple(faults))
+
+
+def _normalized_values(one: Mapping[str, object], at: str) -> tuple[tuple[str, float], ...]:
+    values: list[tuple[str, float]] = []
+    for (group, field), name, scale in _NORMALIZED:
+        inner = one.get(group)
+        if isinstance(inner, dict) and inner.get(field) is not None:
+            number = parse_number(inner[field], f"{at}.{group}.{field}")
+            values.append((name, round(number * scale, 6)))
+    return tuple(values)
+
+
+def _numbers(decoded: Mapping[str, object], place: str) -> tuple[tuple[str, float], ...]:
+    found = [
+        (name, parse_number(value, f"{place}.{name}"))
+        for name, value in decoded.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    if len(found) > VALUES_MAX:
+        raise ParseError(place, f"has {len(found)} numbers, at most {VALUES_MAX} are taken")
+    return tuple(found)

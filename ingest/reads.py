@@ -1,0 +1,167 @@
+"""What a message holds once it is understood: the types between bytes and meaning.
+
+A *message* is one MQTT publication, exactly as received. A reader's payload holds
+*sightings* (bytes of a tag's memory, as the reader spells them), which become *reads*
+(an EPC at an instant) once the tag data standard has been applied. Beside tags there are
+*samples* of sensors and *line messages* of a machine or an execution system. What could
+not be understood is a *fault*, with its place in the payload and its reason.
+
+Times are microseconds since the Unix epoch, UTC.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from hashlib import sha256
+from typing import Literal
+
+MESSAGE_BYTES_MAX = 1024 * 1024
+TOPIC_BYTES_MAX = 65_535
+EPC_BYTES_MAX = 62  # the EPC bank of a Gen2 tag: 31 words, the most a PC word can announce
+ITEMS_PER_MESSAGE_MAX = 20_000
+TICK_TOPIC = "$tick"  # no broker delivers it: a subscription to # leaves out $ topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One MQTT publication as kept in the inbox; `sha256` is its identity."""
+
+    id: int
+    topic: str
+    payload: bytes
+    received_us: int
+    sha256: bytes
+
+
+def message_hash(topic: str, payload: bytes) -> bytes:
+    """Return the identity of a message: SHA-256 over topic, one zero byte and payload."""
+    return sha256(topic.encode() + b"\0" + payload).digest()
+
+
+class TimeSource(Enum):
+    """Whose clock an instant comes from."""
+
+    READER = "reader"
+    GATEWAY = "gateway"  # the payload says no time, so the time of receipt stands in for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One tag as a reader reports it; nothing of it is decoded yet.
+
+    `hex` is the content of the EPC bank (`bank` "epc") or a radio chip's own serial
+    number (`bank` "uid"); `uri` is set instead where the reader wrote an EPC URI. `pc` is the
+    protocol control word. `time_us` is None where the payload says no time. `where` is the
+    place in the payload.
+    """
+
+    where: str
+    hex: str | None = None
+    uri: str | None = None
+    bank: Literal["epc", "uid"] = "epc"
+    pc: int | None = None
+    time_us: int | None = None
+    antenna: int | None = None
+    rssi_cdbm: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One tag sighting: `epc` is a pure identity URN, or `urn:epc:raw:…` for other tags."""
+
+    epc: str
+    time_us: int
+    time_source: TimeSource
+    antenna: int | None
+    rssi_cdbm: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """An amount of a class of goods; `quantity` is None where it was not counted."""
+
+    epc_class: str
+    quantity: Decimal | None
+    uom: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotMade:
+    """`line.lot`: a lot came into being, perhaps straight into a container."""
+
+    time_us: int
+    lot: Quantity
+    into: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEmptied:
+    """`line.empty`: all that was in a container is out of it."""
+
+    time_us: int
+    container: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStarted:
+    """`line.batch`, phase start: what is read from now on is made of `inputs`."""
+
+    time_us: int
+    batch: str
+    transformation_id: str | None
+    inputs: tuple[Quantity, ...]
+    lot: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEnded:
+    """`line.batch`, phase end: what is read later is not of this batch."""
+
+    time_us: int
+    batch: str
+
+
+LineMessage = LotMade | ContainerEmptied | BatchStarted | BatchEnded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One reading of a sensor: named values, each in the unit that its name stands for.
+
+    `devices` are the names the payload gives the sensor, the most specific first: a
+    Ruuvi tag has its own address and that of the gateway which heard it. `time_us` is None
+    where the payload says no time. Names with a fixed unit are in `interpret.QUANTITIES`.
+    """
+
+    devices: tuple[str, ...]
+    time_us: int | None
+    values: tuple[tuple[str, float], ...]
+
+
+Item = Sighting | LineMessage | Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A part of a payload that cannot be taken: where in it, and why.
+
+    `where` is a path such as `[3].data.idHex`, empty for the whole payload.
+    """
+
+    where: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What a payload holds: its good items in order, and its faults."""
+
+    items: tuple[Item, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+def not_a_read(why: str, where: str = "") -> Fault:
+    """Return the fault of something well-formed that is simply no tag read."""
+    return Fault(where=where, why=f"not a tag read: {why}")

@@ -1,0 +1,228 @@
+"""All stations and sensors of a gateway, as one machine that messages are fed to in order.
+
+`Site.take_message` is the whole of a gateway's meaning: the events that come out depend on
+the plan, the secret and the messages in order, and on nothing else. Time passes for it only
+by messages; a *tick* is a message that the gateway keeps in its own inbox when a place
+has been silent for long enough:
+
+    topic "$tick", payload {"time_us":1767600000000000,"all":false}
+
+with `all` true to end whatever is open. Between two messages the state can be written out
+and read back, place by place (`encode_parts`, `restore`), and nothing changes.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ingest import stations
+from ingest.decode import decode_message
+from ingest.drafts import Ground, Outcome, Unresolved
+from ingest.interpret import interpret_samples, select_quantities
+from ingest.plan import Plan, SensorRule, Station, find_sensor, find_station, find_stations
+from ingest.reads import TICK_TOPIC, Fault, LineMessage, Message, Read, Sample
+from ingest.stations import StationState
+
+ROUTES_MAX = 10_000
+
+
+@dataclass(slots=True)
+class SensorState:
+    """The samples of a sensor that are in no event yet; `made` counts its drafts."""
+
+    samples: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
+    received_us: int = 0
+    made: int = 0
+
+
+class _Tick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    time_us: int
+    all: bool
+
+
+def encode_tick(time_us: int, *, everything: bool) -> bytes:
+    """Return the payload of a tick."""
+    return msgspec.json.encode(_Tick(time_us=time_us, all=everything))
+
+
+class Site:
+    """The machine: a plan, and the state of each place."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Begin with nothing open."""
+        self.plan = plan
+        self._stations = {one.name: one for one in plan.stations}
+        self._rules = {one.name: one for one in plan.sensors}
+        self._station_states: dict[str, StationState] = {}
+        self._sensor_states: dict[str, SensorState] = {}
+        self._routes: dict[str, tuple[Station, ...]] = {}
+        self._changed: set[str] = set()
+
+    def take_message(self, message: Message, outcome: Outcome) -> None:
+        """Add to `outcome` what `message` leads to."""
+        if message.topic == TICK_TOPIC:
+            tick = msgspec.json.decode(message.payload, type=_Tick)
+            self._take_tick(tick, outcome)
+            return
+        decoded = decode_message(message)
+        outcome.counts["messages"] += 1
+        outcome.faults += [(message.id, fault) for fault in decoded.faults]
+        refused: Counter[str] = Counter()
+        for item in decoded.items:
+            match item:
+                case Read():
+                    why = self._take_read(item, message, outcome)
+                case Sample():
+                    why = self._take_sample(item, message, outcome)
+                case _:
+                    why = self._take_line(item, message, outcome)
+            if why is not None:
+                refused[why] += 1
+        for why, count in refused.items():
+            said = why if count == 1 else f"{why} ({count} times)"
+            outcome.faults.append((message.id, Fault(where="", why=said)))
+
+    def next_tick_us(self) -> int | None:
+        """Return when a tick would first end something, None where nothing is open."""
+        due = [
+            stations.next_tick_us(self._stations[name], state)
+            for name, state in self._station_states.items()
+        ]
+        due += [
+            state.received_us + self._rules[name].idle_us
+            for name, state in self._sensor_states.items()
+            if state.samples
+        ]
+        return min((one for one in due if one is not None), default=None)
+
+    def encode_parts(self) -> dict[str, bytes]:
+        """Return the state of each place that changed since the last call, by its name."""
+        parts: dict[str, bytes] = {}
+        for name in sorted(self._changed):
+            kind, _, place = name.partition(":")
+            states = self._station_states if kind == "station" else self._sensor_states
+            parts[name] = msgspec.msgpack.encode(states[place])
+        self._changed.clear()
+        return parts
+
+    def restore(self, parts: Mapping[str, bytes]) -> dict[str, list[Unresolved]]:
+        """Take back what all calls of `encode_parts` wrote, the newest of each name.
+
+        Returns the names of the places that the plan no longer has, with what was open there.
+        """
+        gone: dict[str, list[Unresolved]] = {}
+        for name, data in parts.items():
+            kind, _, place = name.partition(":")
+            if kind == "station":
+                state = msgspec.msgpack.decode(data, type=StationState)
+                if place in self._stations:
+                    self._station_states[place] = state
+                else:
+                    gone[name] = stations.describe_open(place, state)
+                continue
+            sensor = msgspec.msgpack.decode(data, type=SensorState)
+            if place in self._rules:
+                self._sensor_states[place] = sensor
+            else:
+                gone[name] = _describe_samples(place, sensor)
+        return gone
+
+    def _take_tick(self, tick: _Tick, outcome: Outcome) -> None:
+        for name, state in self._station_states.items():
+            if stations.take_tick(
+                self._stations[name],
+                state,
+                tick.time_us,
+                everything=tick.all,
+                outcome=outcome,
+            ):
+                self._changed.add(f"station:{name}")
+        for name, sensor in self._sensor_states.items():
+            rule = self._rules[name]
+            idle = tick.all or tick.time_us - sensor.received_us >= rule.idle_us
+            if sensor.samples and idle:
+                self._end_samples(rule, sensor, outcome)
+
+    def _stations_of(self, topic: str) -> tuple[Station, ...]:
+        found = self._routes.get(topic)
+        if found is None:
+            if len(self._routes) >= ROUTES_MAX:
+                self._routes.clear()
+            found = self._routes[topic] = find_stations(self.plan, topic)
+        return found
+
+    def _state_of(self, station: Station) -> StationState:
+        self._changed.add(f"station:{station.name}")
+        state = self._station_states.get(station.name)
+        if state is None:
+            state = self._station_states[station.name] = StationState()
+        return state
+
+    def _take_read(self, read: Read, message: Message, outcome: Outcome) -> str | None:
+        outcome.counts["reads"] += 1
+        station = find_station(self._stations_of(message.topic), read.antenna)
+        if station is None:
+            antenna = "" if read.antenna is None else f", antenna {read.antenna}"
+            return f"no station of the plan takes the topic {message.topic!r:.120}{antenna}"
+        stations.take_read(station, self._state_of(station), read, message, outcome)
+        return None
+
+    def _take_line(self, line: LineMessage, message: Message, outcome: Outcome) -> str | None:
+        found = self._stations_of(message.topic)
+        if not found:
+            return f"no station of the plan takes the topic {message.topic!r:.120}"
+        outcome.counts["line messages"] += 1
+        state = self._state_of(found[0])
+        return stations.take_line(found[0], state, line, message, outcome)
+
+    def _take_sample(self, sample: Sample, message: Message, outcome: Outcome) -> str | None:
+        outcome.counts["samples"] += 1
+        rule = find_sensor(self.plan, message.topic, sample.devices)
+        if rule is None:
+            names = " or ".join(map(repr, sample.devices))
+            return (
+                f"not a tag read: a sensor's sample; no [[sensor]] of the plan is {names:.160}"
+            )
+        quantities = select_quantities(rule, sample.values)
+        if not quantities:
+            names = ", ".join(name for name, _ in sample.values) or "none"
+            return (
+                f"the sample has no quantity; map one in the plan's values; it has {names:.160}"
+            )
+        assert sample.time_us is not None
+        state = self._sensor_states.setdefault(rule.name, SensorState())
+        self._changed.add(f"sensor:{rule.name}")
+        if state.samples and abs(sample.time_us - state.samples[0][0]) > rule.span_us:
+            self._end_samples(rule, state, outcome)
+        state.samples.append((sample.time_us, quantities))
+        state.messages.append(message.sha256)
+        state.received_us = max(state.received_us, message.received_us)
+        if len(state.samples) >= rule.batch:
+            self._end_samples(rule, state, outcome)
+        return None
+
+    def _end_samples(self, rule: SensorRule, state: SensorState, outcome: Outcome) -> None:
+        self._changed.add(f"sensor:{rule.name}")
+        state.made += 1
+        ground = Ground(
+            party=rule.party,
+            place=rule.name,
+            ordinal=state.made,
+            messages=tuple(state.messages),
+        )
+        outcome.add_events([interpret_samples(rule, state.samples)], ground)
+        state.samples.clear()
+        state.messages.clear()
+
+
+def _describe_samples(place: str, state: SensorState) -> list[Unresolved]:
+    if not state.samples:
+        return []
+    times = [at for at, _ in state.samples]
+    why = f"the plan no longer has this sensor, and {len(times)} samples were in no event"
+    return [Unresolved(place=place, first_us=min(times), last_us=max(times), why=why, epcs=())]

@@ -1,0 +1,298 @@
+"""One station over time: its open passes and its batches, fed by reads, lines and ticks.
+
+A *batch* is what the line makes between `line.batch` start and end; the tags that come by
+in that time, by the readers' clocks, are its outputs. An ended batch still waits for reads
+on their way, until the station's gap has passed by the readers' clocks, its idle time by
+the gateway's, or the next batch starts.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ingest import smoothing
+from ingest.drafts import Event, Ground, Outcome, Unresolved
+from ingest.interpret import (
+    BatchMade,
+    interpret_batch,
+    interpret_emptied,
+    interpret_lot,
+    interpret_pass,
+    match_any,
+    unresolved_pass,
+)
+from ingest.plan import Station
+from ingest.reads import (
+    BatchEnded,
+    BatchStarted,
+    ContainerEmptied,
+    LineMessage,
+    LotMade,
+    Message,
+    Quantity,
+    Read,
+)
+from ingest.smoothing import OpenPass, Pass
+
+BATCHES_MAX = 8
+
+
+@dataclass(slots=True)
+class OpenBatch:
+    """A batch that began; `received_us` is when the gateway last heard the line about it."""
+
+    batch: str
+    transformation_id: str | None
+    inputs: tuple[Quantity, ...]
+    lot: str | None
+    start_us: int
+    received_us: int
+    end_us: int | None = None
+    untimed: int = 0
+    outputs: dict[str, int] = field(default_factory=dict)
+    messages: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class StationState:
+    """What a station remembers; `made` counts its drafts since ever, for the event ids."""
+
+    passes: list[OpenPass] = field(default_factory=list)
+    batches: list[OpenBatch] = field(default_factory=list)
+    made: int = 0
+
+
+def take_read(
+    station: Station, state: StationState, read: Read, message: Message, outcome: Outcome
+) -> None:
+    """Take one read into the passes of its station."""
+    ended = smoothing.step(
+        state.passes,
+        station,
+        read,
+        message=message.sha256,
+        received_us=message.received_us,
+    )
+    _end_passes(station, state, ended, outcome)
+    before_us = read.time_us - station.gap_us
+    if any(one.end_us is not None and one.end_us < before_us for one in state.batches):
+        _finish_batches(station, state, outcome)
+
+
+def take_line(
+    station: Station,
+    state: StationState,
+    line: LineMessage,
+    message: Message,
+    outcome: Outcome,
+) -> str | None:
+    """Take what the station's line stated; return why it cannot be taken, if it cannot."""
+    match line:
+        case LotMade():
+            _add(station, state, interpret_lot(station, line), (message.sha256,), outcome)
+        case ContainerEmptied():
+            _add(station, state, interpret_emptied(station, line), (message.sha256,), outcome)
+        case BatchStarted():
+            return _start_batch(station, state, line, message, outcome)
+        case BatchEnded():
+            return _end_batch(state, line, message)
+    return None
+
+
+def take_tick(
+    station: Station, state: StationState, now_us: int, *, everything: bool, outcome: Outcome
+) -> bool:
+    """End what was idle until `now_us`, or `everything`; return whether anything ended."""
+    if everything:
+        ended = smoothing.end_all(state.passes, station)
+    else:
+        ended = smoothing.end_idle(state.passes, station, now_us)
+    _end_passes(station, state, ended, outcome)
+    over = [
+        one
+        for one in state.batches
+        if one.end_us is not None
+        and (everything or now_us - one.received_us >= station.idle_us)
+    ]
+    if over:
+        _finish_batches(station, state, outcome)
+    return bool(ended or over)
+
+
+def next_tick_us(station: Station, state: StationState) -> int | None:
+    """Return when a tick would first end something, None where nothing waits for one."""
+    due = [one.received_us + station.idle_us for one in state.batches if one.end_us is not None]
+    idle_us = smoothing.idle_at(state.passes, station)
+    return min([*due, *([] if idle_us is None else [idle_us])], default=None)
+
+
+def describe_open(place: str, state: StationState) -> list[Unresolved]:
+    """Return what is open at a place that the plan no longer has, as unresolved."""
+    why = "the plan no longer has this station, and the pass was open"
+    found = [
+        Unresolved(
+            place=place,
+            first_us=one.first_us,
+            last_us=one.last_us,
+            why=why,
+            epcs=tuple(one.tags),
+        )
+        for one in state.passes
+    ]
+    why = "the plan no longer has this station, and the batch {} was open"
+    return found + [
+        Unresolved(
+            place=place,
+            first_us=one.start_us,
+            last_us=one.end_us or one.start_us,
+            why=why.format(one.batch),
+            epcs=tuple(one.outputs),
+        )
+        for one in state.batches
+    ]
+
+
+def _end_passes(
+    station: Station, state: StationState, ended: Iterable[Pass], outcome: Outcome
+) -> None:
+    for one in ended:
+        outcome.counts["passes"] += 1
+        outcome.counts["stray tags"] += len(one.strays)
+        _give_outputs(station, state, one, outcome)
+        events, unresolved = interpret_pass(station, one)
+        outcome.unresolved += unresolved
+        if events:
+            _add(station, state, events, one.messages, outcome, untimed=one.untimed)
+
+
+def _add(  # noqa: PLR0913  # the sixth is a flag of the ground, one call sets it
+    station: Station,
+    state: StationState,
+    events: Iterable[Event],
+    messages: tuple[bytes, ...],
+    outcome: Outcome,
+    *,
+    untimed: int = 0,
+) -> None:
+    state.made += 1
+    ground = Ground(
+        party=station.party,
+        place=f"station {station.name}",
+        ordinal=state.made,
+        messages=messages,
+        untimed=untimed,
+    )
+    outcome.add_events(events, ground)
+
+
+def _start_batch(
+    station: Station,
+    state: StationState,
+    line: BatchStarted,
+    message: Message,
+    outcome: Outcome,
+) -> str | None:
+    if station.transformation is None:
+        return f"the station {station.name!r} has no transformation in the plan to emit"
+    for one in state.batches:
+        if one.end_us is None:
+            one.end_us = line.time_us
+            why = f"the batch {one.batch} was never ended; it is taken to end with the next"
+            outcome.unresolved.append(
+                Unresolved(
+                    place=station.name,
+                    first_us=one.start_us,
+                    last_us=line.time_us,
+                    why=why,
+                    epcs=(),
+                )
+            )
+    started = OpenBatch(
+        batch=line.batch,
+        transformation_id=line.transformation_id,
+        inputs=line.inputs,
+        lot=line.lot,
+        start_us=line.time_us,
+        received_us=message.received_us,
+        messages=[message.sha256],
+    )
+    state.batches.append(started)
+    _finish_batches(station, state, outcome)
+    return None
+
+
+def _end_batch(state: StationState, line: BatchEnded, message: Message) -> str | None:
+    for one in state.batches:
+        if one.batch == line.batch and one.end_us is None:
+            if line.time_us < one.start_us:
+                return f"the batch {line.batch!r:.80} would end before it started"
+            one.end_us = line.time_us
+            one.received_us = message.received_us
+            one.messages.append(message.sha256)
+            return None
+    return f"no batch {line.batch!r:.80} is open at this station"
+
+
+def _give_outputs(station: Station, state: StationState, one: Pass, outcome: Outcome) -> None:
+    """Add each output in the pass to the batch in whose time it was first read."""
+    emit = station.transformation
+    if emit is None:
+        return
+    wanted = set(match_any(emit.outputs, (epc for epc, _ in one.tags)))
+    homeless: list[str] = []
+    for epc, tag in one.tags:
+        if epc not in wanted:
+            continue
+        batch = _batch_at(state, tag.first_us)
+        if batch is None:
+            homeless.append(epc)
+            continue
+        batch.outputs.setdefault(epc, tag.first_us)
+        if not batch.messages or batch.messages[-1] != one.messages[-1]:
+            batch.messages += one.messages
+            batch.untimed += one.untimed
+    if homeless:
+        why = "no batch was open when these outputs came by"
+        outcome.unresolved.append(unresolved_pass(station, one, why, homeless))
+
+
+def _batch_at(state: StationState, at_us: int) -> OpenBatch | None:
+    """Return the newest batch in whose time `at_us` lies; a batch includes its end."""
+    for one in reversed(state.batches):
+        if one.start_us <= at_us and (one.end_us is None or at_us <= one.end_us):
+            return one
+    return None
+
+
+def _finish_batches(station: Station, state: StationState, outcome: Outcome) -> None:
+    """Make events of the ended batches; the passes end first, for their tags are outputs."""
+    _end_passes(station, state, smoothing.end_all(state.passes, station), outcome)
+    over = [one for one in state.batches if one.end_us is not None]
+    state.batches[:] = [one for one in state.batches if one.end_us is None]
+    for one in over:
+        assert one.end_us is not None
+        made = BatchMade(
+            batch=one.batch,
+            transformation_id=one.transformation_id,
+            inputs=one.inputs,
+            lot=one.lot,
+            start_us=one.start_us,
+            end_us=one.end_us,
+            outputs=tuple(one.outputs),
+        )
+        if not made.outputs:
+            why = f"the batch {one.batch} ended without an output that was read"
+            outcome.unresolved.append(
+                Unresolved(
+                    place=station.name,
+                    first_us=one.start_us,
+                    last_us=one.end_us,
+                    why=why,
+                    epcs=(),
+                )
+            )
+        if made.outputs or made.transformation_id:
+            events = interpret_batch(station, made)
+            messages = tuple(dict.fromkeys(one.messages))
+            _add(station, state, events, messages, outcome, untimed=one.untimed)
