@@ -1,0 +1,245 @@
+"""Holds the stored events against the commitments that the statements sign (check 11).
+
+An event is there, or parts of it are withheld by its source, or it was erased and a notice
+in the log says so, or it is missing, which is a finding. Of a row whose data and commitment
+disagree the signed root says which of the two was changed. What is there and is no
+EPCIS event is noted (check 13): the ledger keeps what was signed.
+
+The rows come in the order of (idx, position), along with the entries. In memory are the
+commitments of one statement, and the places of erased events until their notice comes.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ledger.audit.finding import Finding
+from ledger.audit.stored import check_row, describe_row, row_index
+from ledger.disclosure import commitment, decode_event, events_root, shown_parts, withheld
+from ledger.errors import ParseError
+from ledger.projection import ShownEvent, event_row_id, parse_shown, split_row_id
+from ledger.statement import Capture, Erasure, Statement
+from ledger.tlog.merkle import Hash
+
+_ANYBODYS = "privacy"
+_ITS_PARTYS = "party"
+
+
+@dataclass(slots=True)
+class EventCounts:
+    """What became of the events that the statements commit to."""
+
+    shown: int = 0
+    withheld: int = 0
+    erased: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One stored event: its commitment column, and what its data commits to, if any."""
+
+    position: int
+    stored: Hash
+    computed: Hash | None
+
+
+@dataclass(slots=True)
+class EventAudit:
+    """The stored events, compared as the entries come along."""
+
+    rows: Iterator[Sequence[object]]
+    counts: EventCounts = field(default_factory=EventCounts)
+    _row: Sequence[object] | None = None
+    _erased: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+
+    @classmethod
+    def over(cls, rows: Iterable[Sequence[object]]) -> "EventAudit":
+        """Return the audit of `rows`, those of the table `event`."""
+        audit = cls(iter(rows))
+        audit._row = next(audit.rows, None)
+        return audit
+
+    def check_entry(self, index: int, statement: Statement | None) -> Iterator[Finding]:
+        """Yield what is wrong with the events of entry `index`; None could not be read."""
+        while self._row is not None and not _reaches(self._row, index):
+            yield check_row("event", self._row) or _stray(self._row)
+            self._row = next(self.rows, None)
+        if statement is None:
+            for _ in self._rows_of(index):
+                pass
+        elif isinstance(statement.body, Capture):
+            yield from self._check_capture(index, statement, statement.body)
+        else:
+            yield from (_stray(row) for row in self._rows_of(index))
+
+    def check_notice(self, erasure: Erasure, *, statement: Statement, role: str) -> None:
+        """Take note of an erasure notice; one without the right to erase changes nothing."""
+        for index, position in erasure.positions:
+            place = event_row_id(index, position)
+            source = self._erased.get(place)
+            if source is not None and _may_erase(statement, role, source):
+                del self._erased[place]
+
+    def finish(self) -> Iterator[Finding]:
+        """Yield the events that no entry has, and the ones that nobody says were erased."""
+        while self._row is not None:
+            yield check_row("event", self._row) or _stray(self._row)
+            self._row = next(self.rows, None)
+        for place in self._erased:
+            index, position = split_row_id(place)
+            self.counts.erased -= 1
+            self.counts.missing += 1
+            yield _finding(
+                index,
+                f"event.data (position {position})",
+                "the event, or a notice of its erasure",
+                "neither",
+                f"Event {position} of entry {index} was erased without notice.",
+            )
+
+    def _rows_of(self, index: int) -> Iterator[Sequence[object]]:
+        while self._row is not None and self._row[0] == index:
+            yield self._row
+            self._row = next(self.rows, None)
+
+    def _check_capture(
+        self, index: int, statement: Statement, body: Capture
+    ) -> Iterator[Finding]:
+        kept: list[_Kept] = []
+        position = 0
+        for row in self._rows_of(index):
+            wrong = check_row("event", row)
+            at = row[1]
+            if not isinstance(at, int) or at < position or at >= body.count:
+                yield wrong or _stray(row)
+                continue
+            if at > position:
+                yield from self._missing(index, position, at)
+            position = at + 1
+            if wrong is not None:
+                yield wrong
+                continue
+            event = yield from self._check_event(index, row, statement)
+            kept.append(event)
+        if position < body.count:
+            yield from self._missing(index, position, body.count)
+        yield from _check_root(index, kept, body)
+
+    def _missing(self, index: int, first: int, end: int) -> Iterator[Finding]:
+        self.counts.missing += end - first
+        which = f"Event {first}" if end == first + 1 else f"Events {first} to {end - 1}"
+        yield _finding(
+            index,
+            f"event (position {first})",
+            "a row with the commitment, even of an erased event",
+            "no such row",
+            f"{which} of entry {index} cannot be found.",
+        )
+
+    def _check_event(
+        self, index: int, row: Sequence[object], statement: Statement
+    ) -> Generator[Finding, None, _Kept]:
+        """Yield the findings of one well-typed row; return what it keeps."""
+        _, position, stored, data = row
+        assert isinstance(position, int)
+        assert isinstance(stored, bytes)
+        if data is None:
+            self.counts.erased += 1
+            place = event_row_id(index, position)
+            self._erased[place] = (statement.iss, statement.kid)
+            return _Kept(position, Hash(stored), None)
+        assert isinstance(data, bytes)
+        try:
+            event = decode_event(data)
+        except ParseError as error:
+            yield _finding(
+                index,
+                f"event.data (position {position})",
+                "the one spelling of an event",
+                str(error),
+                f"Event {position} of entry {index} does not parse: its bytes were changed.",
+            )
+            return _Kept(position, Hash(stored), None)
+        hidden = withheld(event)
+        self.counts.shown += not hidden
+        self.counts.withheld += bool(hidden)
+        try:
+            parse_shown(ShownEvent(stored, shown_parts(event), hidden))
+        except ParseError as error:
+            yield _no_event(index, position, error)
+        return _Kept(position, Hash(stored), commitment(event))
+
+
+def _check_root(index: int, kept: Sequence[_Kept], body: Capture) -> Iterator[Finding]:
+    """Yield which of the events are not those of the signed root of `body`."""
+    doubtful = [one for one in kept if one.computed not in (None, one.stored)]
+    if events_root([one.stored for one in kept]) == body.root:
+        for one in doubtful:
+            yield _changed(index, one, "data", one.stored, one.computed)
+    elif events_root([one.computed or one.stored for one in kept]) == body.root:
+        for one in doubtful:
+            yield _changed(index, one, "commitment", one.computed, one.stored)
+    else:
+        for one in doubtful:
+            yield _changed(index, one, "data", one.stored, one.computed)
+        yield _finding(
+            index,
+            "event.commitment",
+            body.root.hex(),
+            events_root([one.stored for one in kept]).hex(),
+            f"The events of entry {index} are not those that its statement signs.",
+        )
+
+
+def _changed(
+    index: int, kept: _Kept, column: str, expected: Hash | None, computed: Hash | None
+) -> Finding:
+    return _finding(
+        index,
+        f"event.{column} (position {kept.position})",
+        expected.hex() if expected else "",
+        computed.hex() if computed else "",
+        f"Event {kept.position} of entry {index} is not the one that was committed to: "
+        f"its {column} was changed.",
+    )
+
+
+def _may_erase(statement: Statement, role: str, source: tuple[str, bytes]) -> bool:
+    iss, kid = source
+    if role == _ANYBODYS:
+        return True
+    return statement.iss == iss and (role == _ITS_PARTYS or statement.kid == kid)
+
+
+def _reaches(row: Sequence[object], index: int) -> bool:
+    return isinstance(row[0], int) and row[0] >= index
+
+
+def _stray(row: Sequence[object]) -> Finding:
+    return Finding(
+        check=11,
+        index=row_index("event", row),
+        field="event",
+        expected="no such row",
+        computed=describe_row("event", row),
+        what=f"The {describe_row('event', row)} belongs to no event of a statement.",
+    )
+
+
+def _no_event(index: int, position: int, error: ParseError) -> Finding:
+    return Finding(
+        check=13,
+        index=index,
+        field=f"event.data (position {position})",
+        expected="an EPCIS 2.0 event",
+        computed=str(error),
+        what=f"Event {position} of entry {index} is kept as signed, and is no EPCIS event.",
+    )
+
+
+def _finding(index: int, field: str, expected: str, computed: str, what: str) -> Finding:
+    return Finding(
+        check=11, index=index, field=field, expected=expected, computed=computed, what=what
+    )

@@ -1,0 +1,194 @@
+"""The outcome of an audit, for programs (JSON) and for people (plain lines).
+
+    {"target", "origin", "size", "result": verified|tampered|policy|undecided,
+     "findings": [{"check", "index", "field", "expected", "computed", "what", "who", "todo"}],
+     "more": {check: findings that were only counted},
+     "not_checked": […], "undecided": […], "summary": {…}}
+
+`not_checked` is never empty: what a ledger cannot prove is said each time. Text that comes
+out of a ledger is hostile: whatever could move a terminal's cursor, or turn the direction
+of writing, is shown as an escape.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from ledger.audit.finding import CHECKS, Finding, Result
+from ledger.audit.log import LogSummary
+
+KEYS_FROM_LEDGER = (
+    "Whom to trust: the log key and entry 0 came from the ledger itself, so that a wholly "
+    "re-signed forgery would pass. Get trust.toml from the operator by another way and give "
+    "it with --trust."
+)
+PERMANENT = (
+    "That others are shown the same log: compare a checkpoint with theirs, or ask for witnesses.",
+    "That a key was not revoked, or an event not corrected, in entries after this copy.",
+    "That the tag is on the right goods.",
+    "That a tag was not cloned.",
+    "That a sensor told the truth.",
+)
+_NOT_YET = {
+    7: "Check 7, consistency with what this auditor saw before: no earlier checkpoint is kept.",
+    10: "Check 10, heartbeats: whether a source was silent for too long.",
+    12: "Check 12, clocks: how far the times of sources and of cosignatures are apart from "
+    "record time.",
+    13: "Check 13, event identities: whether an eventID that is a hash is that of its event.",
+    14: "Check 14, the index: answers of this ledger come from index.db, which --index "
+    "compares with a rebuild.",
+    15: "Check 15, the physical story: containment, places and quantities of the goods.",
+}
+_NO_WITNESSES = (
+    "Check 6, witnesses: the trust file asks for none, so the log could show another history "
+    "to somebody else."
+)
+# C0, DEL, C1, soft hyphen, zero widths, line separators, changes of direction, surrogates.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What there is to say about one target."""
+
+    target: str
+    summary: LogSummary
+    result: Result
+    findings: Sequence[Finding]
+    more: dict[int, int]
+    undecided: Sequence[str]
+    not_checked: Sequence[str]
+
+
+def list_not_checked(
+    summary: LogSummary, *, own_trust: bool, witnesses: bool, index: bool
+) -> list[str]:
+    """Return what this audit did not check, the most important first."""
+    listed = [KEYS_FROM_LEDGER] if own_trust else []
+    if summary.unsigned > 0:
+        listed.append(
+            f"The newest {summary.unsigned} entries: no signed checkpoint covers them yet, so "
+            "only the log's own chain and the sources' signatures vouch for them."
+        )
+    if summary.signed_size is not None and summary.signed_size > summary.checkpoint_size:
+        listed.append(
+            f"The signed note over {summary.signed_size} entries, which signed.db knows of, is "
+            "not here: the log stopped before it was stored, or it was deleted."
+        )
+    if summary.unjudged:
+        listed.append(
+            f"{summary.unjudged} statements that depend on an entry that is damaged or gone."
+        )
+    if not witnesses:
+        listed.append(_NO_WITNESSES)
+    listed += [text for number, text in _NOT_YET.items() if not (index and number == 14)]  # noqa: PLR2004
+    if summary.events.withheld:
+        listed.append(f"The parts that sources withhold of {summary.events.withheld} events.")
+    if summary.events.erased:
+        listed.append(f"The content of {summary.events.erased} events, erased with notice.")
+    return [*listed, *PERMANENT]
+
+
+def report_to_json(report: Report) -> dict[str, object]:
+    """Return the report as a JSON object."""
+    summary = report.summary
+    return {
+        "target": report.target,
+        "origin": summary.origin,
+        "size": summary.size,
+        "result": report.result.value,
+        "findings": [asdict(finding) for finding in report.findings],
+        "more": {str(number): count for number, count in report.more.items()},
+        "not_checked": list(report.not_checked),
+        "undecided": list(report.undecided),
+        "summary": {
+            "checkpoint_size": summary.checkpoint_size,
+            "signed_size": summary.signed_size,
+            "unsigned": summary.unsigned,
+            "statements": dict(sorted(summary.statements.items())),
+            "signatures": summary.signatures,
+            "keys": summary.keys,
+            "suspect_keys": summary.suspect_keys,
+            "unjudged": summary.unjudged,
+            "events": asdict(summary.events),
+        },
+    }
+
+
+def format_report(report: Report) -> Iterator[str]:
+    """Yield the report as lines without control characters."""
+    for line in _lines(report):
+        yield printable(line)
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that a terminal would act on as an escape."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004
+
+
+_HEADLINES = {
+    Result.VERIFIED: "VERIFIED: everything that was checked holds.",
+    Result.TAMPERED: "TAMPERING FOUND: what is stored is not what was signed and logged.",
+    Result.POLICY: "POLICY NOT MET: the evidence holds, but not what the trust file asks for.",
+    Result.UNDECIDED: "CANNOT JUDGE: nothing wrong was found, but too little could be checked.",
+}
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield _HEADLINES[report.result]
+    yield ""
+    yield from _summary_lines(report.target, report.summary)
+    for why in report.undecided:
+        yield f"  undecided   {why}"
+    for finding in report.findings:
+        yield ""
+        yield from _finding_lines(finding)
+    for number, count in report.more.items():
+        yield ""
+        yield f"check {number} ({CHECKS[number].name}): {count} more findings, not shown"
+    yield ""
+    yield "Not checked:"
+    for text in report.not_checked:
+        yield f"  - {text}"
+
+
+def _summary_lines(target: str, summary: LogSummary) -> Iterator[str]:
+    events = summary.events
+    kinds = ", ".join(
+        f"{count} {sub.removeprefix('tagtrail/').removesuffix('/v1')}"
+        for sub, count in sorted(summary.statements.items())
+    )
+    yield f"  target      {target}"
+    yield f"  log         {summary.origin or 'unknown'}"
+    yield (
+        f"  entries     {summary.size}, of which {summary.checkpoint_size} are under a signed "
+        "checkpoint"
+    )
+    yield f"  statements  {kinds or 'none'}"
+    yield f"  signatures  {summary.signatures} verified, of {summary.keys} keys"
+    yield (
+        f"  events      {events.shown} whole, {events.withheld} partly withheld, "
+        f"{events.erased} erased with notice, {events.missing} missing"
+    )
+    for key in summary.suspect_keys:
+        yield f"  suspect     key {key}: it was reported compromised"
+
+
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    where = "" if finding.index is None else f", entry {finding.index}"
+    yield f"check {finding.check} ({CHECKS[finding.check].name}){where}: {finding.field}"
+    yield f"  {finding.what}"
+    yield f"  expected  {finding.expected}"
+    yield f"  found     {finding.computed}"
+    yield f"  who       {finding.who}"
+    yield f"  to do     {finding.todo}"

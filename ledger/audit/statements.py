@@ -1,0 +1,232 @@
+"""Judges every statement at its index, by the rules that the log itself must keep.
+
+The same fold and the same `authorise` that let a statement in are run again from entry 0
+(checks 8, 9, 10 and the `seen` of 12), and what the log added is held against what follows
+from the entries before: `key_leaf_hash` (check 9) and record time (check 12).
+
+One damaged entry explains what it breaks: where an entry between two statements of a source
+was changed or is missing, the gap in that source's chain is not reported again, and a
+statement whose key was enrolled in such an entry cannot be judged, which is counted.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator
+from types import MappingProxyType
+
+from ledger.audit.chain import Linked
+from ledger.audit.finding import Finding
+from ledger.audit.signatures import SignatureAudit, VerifySignatures
+from ledger.audit.tree import AuditTree
+from ledger.cose import key_thumbprint
+from ledger.entry import Entry, parse_entry
+from ledger.errors import ParseError, RefusedError, TagtrailError
+from ledger.statement import Key, Statement, parse_statement
+from ledger.tlog.merkle import Hash
+from ledger.trust.authority import authorise, key_leaf_for
+from ledger.trust.state import ChainHead, TrustState, fold_entry, shapes_trust
+
+CHANGED_REMEMBERED_MAX = 100_000
+
+FetchEntry = Callable[[int], object]
+"""Returns the stored data of an entry, or None; whatever it is, it is checked."""
+
+_CHECK_OF = MappingProxyType(
+    {
+        "signature": 8,
+        "known": 10,
+        "equivocation": 10,
+        "epoch": 10,
+        "seq": 10,
+        "prev": 10,
+        "seen": 12,
+    }
+)
+_BREAKS = frozenset({"seq", "prev", "seen"})
+
+
+class _LostError(Exception):
+    """What an earlier entry or tile says cannot be known, because it is damaged."""
+
+
+class _PastOfTheLog:
+    """What the log held before the entry that is judged: a `ledger.trust.history.History`."""
+
+    def __init__(self, tree: AuditTree, fetch_entry: FetchEntry) -> None:
+        self._tree = tree
+        self._fetch_entry = fetch_entry
+
+    def find_logged(self, kid: Hash, epoch: int, seq: int) -> tuple[int, Hash] | None:  # noqa: ARG002
+        """Say nothing: a place taken twice then is a wrong `seq`, which is a finding too."""
+        return None
+
+    def statement_at(self, index: int) -> Statement:
+        """Return the statement in an earlier entry."""
+        data = self._fetch_entry(index)
+        if not isinstance(data, bytes):
+            raise _LostError
+        try:
+            return parse_statement(parse_entry(data).statement)
+        except ParseError as error:
+            raise _LostError from error
+
+    def root_at(self, size: int) -> Hash:
+        """Return the root of an earlier size."""
+        root = self._tree.root_at(size)
+        if root is None:
+            raise _LostError
+        return root
+
+
+class StatementAudit:
+    """The fold of the statements so far, and what is wrong with them."""
+
+    def __init__(
+        self, origin: str, tree: AuditTree, fetch_entry: FetchEntry, verify: VerifySignatures
+    ) -> None:
+        """Judge the statements of the log `origin`, whose leaves go into `tree`."""
+        self.state = TrustState(origin)
+        self.unjudged = 0
+        self._signatures = SignatureAudit(verify)
+        self._past = _PastOfTheLog(tree, fetch_entry)
+        self._changed: list[int] = []
+        self._last_time_us = 0
+
+    @property
+    def signatures(self) -> int:
+        """The number of signatures taken on."""
+        return self._signatures.count
+
+    def check(self, linked: Linked) -> Iterator[Finding]:
+        """Yield what is wrong with the statement of `linked`, whose leaf the tree lacks yet."""
+        if linked.changed and len(self._changed) < CHANGED_REMEMBERED_MAX:
+            self._changed.append(linked.index)
+        entry, statement = linked.entry, linked.statement
+        if entry is not None and not linked.changed:
+            yield from self._check_time(linked.index, entry)
+        if entry is None or statement is None or linked.leaf is None:
+            return
+        x = self._key_of(linked.index, statement)
+        if x is None and self._changed:
+            self.unjudged += 1
+            return
+        yield from self._check_key_leaf(linked.index, entry, statement)
+        if x is not None:
+            yield from self._signatures.add(linked.index, statement, x)
+        admitted = yield from self._check_authority(linked, statement)
+        self._fold(linked.index, statement, linked.leaf, admitted=admitted)
+
+    def finish(self) -> Iterator[Finding]:
+        """Yield what is wrong with the signatures that are left."""
+        yield from self._signatures.finish()
+
+    def role_of(self, statement: Statement) -> str:
+        """Return the role of the key that signed `statement`, or nothing."""
+        record = self.state.keys.get(statement.kid)
+        return record.role if record is not None else ""
+
+    def _key_of(self, index: int, statement: Statement) -> bytes | None:
+        record = self.state.keys.get(statement.kid)
+        if record is not None:
+            return record.x
+        match statement.body:
+            case Key(x=bytes(x)) if index == 0 and key_thumbprint(x) == statement.kid:
+                return x
+            case _:
+                return None
+
+    def _check_time(self, index: int, entry: Entry) -> Iterator[Finding]:
+        if entry.record_time_us < self._last_time_us:
+            yield Finding(
+                check=12,
+                index=index,
+                field="entry.data: record_time_us",
+                expected=f"{self._last_time_us} or later",
+                computed=str(entry.record_time_us),
+                what=f"Entry {index} says it was recorded before the entry in front of it.",
+            )
+        self._last_time_us = max(self._last_time_us, entry.record_time_us)
+
+    def _check_key_leaf(
+        self, index: int, entry: Entry, statement: Statement
+    ) -> Iterator[Finding]:
+        expected = key_leaf_for(self.state, statement)
+        if entry.key_leaf_hash != expected:
+            yield Finding(
+                check=9,
+                index=index,
+                field="entry.data: key_leaf_hash",
+                expected=expected.hex(),
+                computed=entry.key_leaf_hash.hex(),
+                what=f"Entry {index} does not name the newest key entry about its key.",
+            )
+
+    def _check_authority(
+        self, linked: Linked, statement: Statement
+    ) -> Generator[Finding, None, bool]:
+        """Yield why the statement may not stand there; return whether it may, as far as known.
+
+        A broken place in the chain is mended before the rest is judged, so that one break
+        hides nothing and is reported once.
+        """
+        refusal = self._refusal(linked.index, statement)
+        if refusal is not None and refusal.check in _BREAKS:
+            explained = self._is_explained(linked.index, statement)
+            if not explained:
+                yield _refused(linked.index, refusal)
+            self._mend(statement)
+            broken, refusal = refusal, self._refusal(linked.index, statement)
+            if refusal is not None and refusal.check == broken.check and not explained:
+                return False
+        if refusal is not None:
+            yield _refused(linked.index, refusal)
+        return refusal is None
+
+    def _refusal(self, index: int, statement: Statement) -> RefusedError | None:
+        try:
+            authorise(self.state, statement, index, self._past, signature_verified=True)
+        except RefusedError as error:
+            return error
+        except _LostError:
+            self.unjudged += 1
+        except TagtrailError as error:
+            return RefusedError("body", str(error))
+        return None
+
+    def _is_explained(self, index: int, statement: Statement) -> bool:
+        """Whether an entry since the source's last one, or this one, is damaged."""
+        head = self.state.chains.get(statement.kid)
+        last = head.last_index if head is not None else None
+        return bisect_right(self._changed, index) > bisect_right(
+            self._changed, -1 if last is None else last
+        )
+
+    def _mend(self, statement: Statement) -> None:
+        """Take the place that the statement claims in its chain for the next one."""
+        self.state.set_chain(
+            statement.kid, ChainHead(statement.epoch, statement.seq, statement.prev)
+        )
+
+    def _fold(self, index: int, statement: Statement, leaf: Hash, *, admitted: bool) -> None:
+        """Go on as if it were admitted, so that one wrong entry is one finding.
+
+        But what changes more than its own chain does so only if the rules admit it.
+        """
+        if admitted or not shapes_trust(statement):
+            fold_entry(self.state, index, statement, leaf)
+            return
+        seen_size = statement.seen.size if statement.seen else 0
+        head = ChainHead(statement.epoch, statement.seq + 1, statement.id, index, seen_size)
+        self.state.set_chain(statement.kid, head)
+
+
+def _refused(index: int, refusal: RefusedError) -> Finding:
+    return Finding(
+        check=_CHECK_OF.get(refusal.check, 9),
+        index=index,
+        field=f"entry.data: {refusal.check}",
+        expected="a statement that the rules of the log admit here",
+        computed=str(refusal),
+        what=f"The statement in entry {index} may not stand there: {refusal}.",
+    )

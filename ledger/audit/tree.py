@@ -1,0 +1,255 @@
+"""Rebuilds the tree from leaf hashes and holds the stored tiles and roots against it.
+
+The auditor's own tree keeps, for each level of tiles, the hashes of the tile that is being
+filled, and the root of every tile that is full (32 bytes for 256 entries): enough to know
+the root of any earlier size again, with one look at the leaf tile of that size, which is
+trusted only if it has the root that was computed here.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ledger.audit.finding import Finding
+from ledger.audit.stored import check_row, describe_row, row_index, show
+from ledger.tlog.merkle import (
+    HASH_SIZE,
+    CompactRange,
+    Hash,
+    TreeSize,
+    root_from,
+    tree_root,
+)
+from ledger.tlog.tiles import TILE_BYTES, TILE_HEIGHT, TILE_WIDTH
+
+TILE_LEVELS = 8
+NO_HASH = Hash(bytes(HASH_SIZE))
+ROOTS_REMEMBERED_MAX = 64
+
+Rows = Iterable[Sequence[object]]
+TilesOfLevel = Callable[[int | None], Rows]
+"""Returns the stored rows of a level, 0 to 7, in the order of n; of None those of no level."""
+
+FetchTile = Callable[[int, int], object]
+"""Returns the data of the stored tile (level, n), or None; whatever it is, it is checked."""
+
+
+class _Level:
+    """The tiles of one level: the one that is being filled, and the roots of the full ones."""
+
+    __slots__ = ("edge", "hashes", "roots")
+
+    def __init__(self) -> None:
+        self.hashes: list[Hash] = []
+        self.edge = CompactRange()
+        self.roots = bytearray()
+
+    def append(self, node: Hash) -> Hash | None:
+        """Add a node; return the tile's root if that fills it, else None."""
+        self.hashes.append(node)
+        self.edge.append(node)
+        return self.edge.root() if len(self.hashes) == TILE_WIDTH else None
+
+    def start_next(self, root: Hash) -> None:
+        """Leave the full tile, which has `root`, for the next."""
+        self.roots += root
+        self.hashes = []
+        self.edge = CompactRange()
+
+
+class AuditTree:
+    """The tree over the leaf hashes as the audit goes along."""
+
+    def __init__(self, tiles: TilesOfLevel, fetch_tile: FetchTile) -> None:
+        """Compare with the stored `tiles`."""
+        self._levels = [_Level()]
+        self._stored = [_StoredTiles(tiles(0))]
+        self._tiles = tiles
+        self._fetch_tile = fetch_tile
+        self._size = 0
+        self._lost_at: int | None = None
+        self._remembered: dict[int, Hash] = {}
+
+    @property
+    def size(self) -> TreeSize:
+        """The number of leaves so far."""
+        return TreeSize(self._size)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether every leaf is known, so that the root can be."""
+        return self._lost_at is None
+
+    def append(self, leaf: Hash | None) -> Iterator[Finding]:
+        """Add a leaf; yield what is wrong with the stored tiles that it fills.
+
+        None is a leaf that nobody knows any more: from there on there are no roots.
+        """
+        if leaf is None and self._lost_at is None:
+            self._lost_at = self._size
+        self._size += 1
+        node: Hash | None = leaf or NO_HASH
+        for level in range(TILE_LEVELS):
+            assert node is not None
+            if level == len(self._levels):
+                self._levels.append(_Level())
+                self._stored.append(_StoredTiles(self._tiles(level)))
+            filling = self._levels[level]
+            node = filling.append(node)
+            if node is None:
+                return
+            n = len(filling.roots) // HASH_SIZE
+            yield from self._stored[level].compare(level, n, filling.hashes)
+            filling.start_next(node)
+
+    def finish(self) -> Iterator[Finding]:
+        """Yield the stored tiles that lie beyond the end of the log."""
+        for level in range(TILE_LEVELS):
+            if level == len(self._stored):
+                self._stored.append(_StoredTiles(self._tiles(level)))
+            yield from self._stored[level].rest()
+        yield from _StoredTiles(self._tiles(None)).rest()
+
+    def root(self) -> Hash:
+        """Return the root over all leaves so far."""
+        return self._edge().root()
+
+    def root_with(self, leaves: Sequence[Hash]) -> Hash:
+        """Return the root that the tree would have with `leaves` added."""
+        edge = self._edge()
+        edge.extend(leaves)
+        return edge.root()
+
+    def remember(self, root: Hash) -> None:
+        """Keep the root of the present size at hand: somebody may have seen it."""
+        while len(self._remembered) >= ROOTS_REMEMBERED_MAX:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[self._size] = root
+
+    def root_at(self, size: int) -> Hash | None:
+        """Return the root of an earlier `size`, or None if it cannot be known any more.
+
+        That is so if an entry before it is lost, or if the leaf tile of that size is missing
+        or is not what was computed.
+        """
+        assert 0 < size <= self._size
+        if self._lost_at is not None and size > self._lost_at:
+            return None
+        if size in self._remembered:
+            return self._remembered[size]
+        leaves = self._leaves_of_tile(size // TILE_WIDTH) if size % TILE_WIDTH else ()
+        if leaves is None:
+            return None
+        return root_from(lambda level, index: self._node(level, index, leaves), TreeSize(size))
+
+    def _edge(self) -> CompactRange:
+        peaks = [node for level in reversed(self._levels) for node in level.edge.hashes]
+        return CompactRange.from_hashes(self.size, peaks)
+
+    def _node(self, level: int, index: int, leaves: Sequence[Hash]) -> Hash:
+        tile_level, height = divmod(level, TILE_HEIGHT)
+        first, width = index << height, 1 << height
+        if tile_level == 0:
+            start = first % TILE_WIDTH
+            return tree_root(leaves[start : start + width])
+        roots = self._levels[tile_level - 1].roots
+        nodes = range(first, first + width)
+        return tree_root(
+            [Hash(bytes(roots[n * HASH_SIZE : (n + 1) * HASH_SIZE])) for n in nodes]
+        )
+
+    def _leaves_of_tile(self, n: int) -> Sequence[Hash] | None:
+        level = self._levels[0]
+        if n == len(level.roots) // HASH_SIZE:
+            return level.hashes
+        data = self._fetch_tile(0, n)
+        if not isinstance(data, bytes) or len(data) != TILE_BYTES:
+            return None
+        leaves = split_hashes(data)
+        root = bytes(level.roots[n * HASH_SIZE : (n + 1) * HASH_SIZE])
+        return leaves if tree_root(leaves) == root else None
+
+
+class _StoredTiles:
+    """The stored tiles of one level, read along with the tree."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = iter(rows)
+        self._row = next(self._rows, None)
+
+    def compare(self, level: int, n: int, hashes: Sequence[Hash]) -> Iterator[Finding]:
+        """Yield how the stored tile (level, n) differs from `hashes`."""
+        while self._row is not None and not _reaches(self._row, n):
+            yield _stray_tile(self._row)
+            self._row = next(self._rows, None)
+        if self._row is None or self._row[1] != n:
+            yield _missing_tile(level, n)
+            return
+        row, self._row = self._row, next(self._rows, None)
+        wrong = check_row("tile", row)
+        if wrong is not None:
+            yield wrong
+            return
+        data = row[2]
+        assert isinstance(data, bytes)
+        if data != b"".join(hashes):
+            yield from _differences(level, n, split_hashes(data), hashes)
+
+    def rest(self) -> Iterator[Finding]:
+        """Yield the tiles that no one asked for."""
+        while self._row is not None:
+            yield check_row("tile", self._row) or _stray_tile(self._row)
+            self._row = next(self._rows, None)
+
+
+def split_hashes(data: bytes) -> list[Hash]:
+    """Return the hashes of which a tile is made."""
+    return [Hash(data[at : at + HASH_SIZE]) for at in range(0, len(data), HASH_SIZE)]
+
+
+def _reaches(row: Sequence[object], n: int) -> bool:
+    return isinstance(row[1], int) and row[1] >= n
+
+
+def _differences(
+    level: int, n: int, stored: Sequence[Hash], computed: Sequence[Hash]
+) -> Iterator[Finding]:
+    for offset, (tile, tree) in enumerate(zip(stored, computed, strict=True)):
+        if tile != tree:
+            index = (n * TILE_WIDTH + offset) << TILE_HEIGHT * level
+            what = (
+                f"Tile {n} of level 0 holds another hash for entry {index} than the entry has."
+                if level == 0
+                else f"Tile {n} of level {level} holds another hash for the entries from "
+                f"{index} to {index + (1 << TILE_HEIGHT * level) - 1} than they have."
+            )
+            yield Finding(
+                check=3,
+                index=index,
+                field=f"tile.data (level {level}, n {n}, hash {offset})",
+                expected=tree.hex(),
+                computed=tile.hex(),
+                what=what,
+            )
+
+
+def _missing_tile(level: int, n: int) -> Finding:
+    return Finding(
+        check=3,
+        index=n * TILE_WIDTH << TILE_HEIGHT * level,
+        field=f"tile (level {level}, n {n})",
+        expected="a full tile",
+        computed="no such row",
+        what=f"Tile {n} of level {level} is missing, though the log has all its entries.",
+    )
+
+
+def _stray_tile(row: Sequence[object]) -> Finding:
+    return Finding(
+        check=3,
+        index=row_index("tile", row),
+        field="tile",
+        expected="no such row",
+        computed=show(row[2]),
+        what=f"The {describe_row('tile', row)} belongs to no full tile of this log.",
+    )
