@@ -18,7 +18,9 @@ A submission carries a statement with its events, in the order of the tree, as C
 
 The same in JSON writes every byte string as unpadded base64url. Refused: long forms of
 numbers and lengths, wrong counts, salts that are not 16 bytes, hashes and keys that are
-not 32, parts that `check_part` refuses, base64 in another than its canonical spelling.
+not 32, parts that `check_part` refuses, base64 in another than its canonical spelling, and
+an eventID `ni:///sha-256…` beside a withheld part: it is an unsalted hash over the whole
+event, so whoever guesses what is withheld could confirm the guess.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -39,7 +41,7 @@ from ledger.cose import (
     read_array_head,
     read_byte_string,
 )
-from ledger.epcis.parts import PART_COUNT, check_part
+from ledger.epcis.parts import PART_COUNT, check_part, join_parts
 from ledger.errors import ParseError, VerificationError
 from ledger.tlog.merkle import Hash, leaf_hash, parse_hash, tree_root
 
@@ -58,7 +60,7 @@ _ARRAY, _NULL, _PAIR = 4, b"\xf6", b"\x82"
 _WHOLE_START: Final = b"\x82\x58\x20"
 _WITHHELD_START: Final = b"\x82\xf6\x88"
 _PARTS_HEAD: Final = b"\x88"
-_SALT_HEAD: Final = b"\x50"
+_WHOLE_HASH: Final = "ni:///sha-256"
 
 
 class CommitmentError(VerificationError):
@@ -174,19 +176,32 @@ def verify_events(events: Sequence[SubmittedEvent], *, count: int, root: Hash) -
 
 
 def withhold(event: SubmittedEvent, parts: Iterable[int]) -> WithheldEvent:
-    """Return `event` with the `parts` (0 to 7) reduced to their leaf hashes."""
+    """Return `event` with the `parts` (0 to 7) reduced to their leaf hashes.
+
+    Raises `ParseError` where part 0 stays and its eventID is a hash over the event.
+    """
     hidden = frozenset(parts)
     leaves = leaf_hashes(event)
-    if isinstance(event, WithheldEvent):
-        return WithheldEvent(
-            tuple(leaves[n] if n in hidden else item for n, item in enumerate(event.shown))
-        )
-    return WithheldEvent(
-        tuple(
-            leaves[n] if n in hidden else (salt(event.event_key, n), part)
-            for n, part in enumerate(event.parts)
-        )
+    shown: Iterable[Shown | Hash]
+    match event:
+        case WholeEvent(event_key=key):
+            shown = ((salt(key, n), part) for n, part in enumerate(event.parts))
+        case WithheldEvent():
+            shown = event.shown
+    result = WithheldEvent(
+        tuple(leaves[n] if n in hidden else item for n, item in enumerate(shown))
     )
+    _require_salted_identity(result)
+    return result
+
+
+def _require_salted_identity(event: WithheldEvent) -> None:
+    identity = shown_parts(event)[0]
+    if identity is None or not withheld(event):
+        return
+    event_id = join_parts((identity, *[None] * (PART_COUNT - 1))).get("eventID")
+    if isinstance(event_id, str) and event_id.lower().startswith(_WHOLE_HASH):
+        raise ParseError("event", f"a part is withheld, and {event_id[:60]!r} hashes it all")
 
 
 def shown_parts(event: SubmittedEvent) -> tuple[Part, ...]:
@@ -293,7 +308,9 @@ def _read_event(data: bytes, at: int) -> tuple[SubmittedEvent, int]:
     for n in range(PART_COUNT):
         item, at = read_shown(data, at, n)
         shown.append(item)
-    return WithheldEvent(tuple(shown)), at
+    event = WithheldEvent(tuple(shown))
+    _require_salted_identity(event)
+    return event, at
 
 
 def _read_part(data: bytes, at: int, n: int) -> tuple[Part, int]:

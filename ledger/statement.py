@@ -24,10 +24,10 @@ The id of a statement is the SHA-256 of its Sig_structure, the bytes that are si
 that a second signature over the same bytes is the same statement. `prev` is the id of the
 statement that the same key signed before in the same epoch, 32 zero bytes at `seq` 0.
 
-Refused: all that `ledger.cose` refuses, header fields beyond or out of this order, `iss`
-or `aud` of other than 1 to 512 bytes, other text of more than 1,024, control characters,
-positions that do not ascend, a count of 0 with another root than the empty tree's and
-the reverse, another kind. What a statement may say at its place is `ledger.trust`'s.
+Refused: all that `ledger.cose` refuses, header fields beyond these, `iss` or `aud` of
+other than 1 to 512 bytes, other text of more than 1,024, control characters, positions
+that do not ascend, a count of 0 without the empty tree's root and the reverse, another
+kind. What a statement may say at its place in the log is for `ledger.trust` to judge.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -36,21 +36,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ledger.cose import (
-    INTEGER_MAX,
-    SIGNATURE_SIZE,
-    Signer,
-    decode_cbor,
-    decode_sign1,
-    encode_cbor,
-    encode_sign1,
-    signature_input,
-    verify_ed25519,
-)
+from ledger import cose
 from ledger.errors import ParseError
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_SIZE, Hash
 
@@ -61,20 +52,13 @@ TEXT_BYTES_MAX: Final = 1_024
 GRADE_MAX: Final = 3
 EVENTS_MAX: Final = 65_536
 POSITIONS_MAX: Final = 1_024
+HEADERS_CACHED: Final = 4_096
 NO_HASH: Final = Hash(bytes(HASH_SIZE))
 """What stands where there is nothing before: the `prev` of seq 0, the links of entry 0."""
 
-CAPTURE: Final = "tagtrail/capture/v1"
-KEY: Final = "tagtrail/key/v1"
-ANCHOR: Final = "tagtrail/anchor/v1"
-ERASURE: Final = "tagtrail/erasure/v1"
-POLICY: Final = "tagtrail/policy/v1"
-GAP: Final = "tagtrail/gap/v1"
-EQUIVOCATION: Final = "tagtrail/equivocation/v1"
-
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
-_HEADER: Final = "{1: -8, 4: kid, 15: {1: iss, 2: sub, 3: aud, 6: iat}}"
-_POP_START: Final = b"tagtrail/pop/v1\n"
+_USUAL_IAT: Final = 2**16
+_POP_START: Final = "tagtrail/pop/v1\n"
 _Shape: TypeAlias = Callable[[object], Any]
 
 
@@ -230,78 +214,47 @@ def parse_statement(raw: bytes) -> Statement:
     The signature is not verified: that takes the key, which `ledger.trust` knows.
     """
     if len(raw) > EQUIVOCATION_BYTES_MAX:
-        raise ParseError(
-            "statement", f"is {len(raw)} bytes, want {EQUIVOCATION_BYTES_MAX} at most"
-        )
-    parts = decode_sign1(raw)
-    kid, iss, sub, aud, iat = _parse_header(parts.protected)
-    if len(raw) > STATEMENT_BYTES_MAX and sub != EQUIVOCATION:
-        raise ParseError(
-            "statement", f"is {len(raw)} bytes, want {STATEMENT_BYTES_MAX} at most"
-        )
-    *link, body = _array(decode_cbor(parts.payload, "payload"), 5, "payload")
-    epoch, seq, prev, seen = (shape(item) for shape, item in zip(_PAYLOAD, link, strict=True))
-    message = signature_input(parts.protected, parts.payload)
-    return Statement(
-        kid=kid,
-        iss=iss,
-        sub=sub,
-        aud=aud,
-        iat=iat,
-        epoch=epoch,
-        seq=seq,
-        prev=prev,
-        seen=seen,
-        body=_parse_body(sub, body),
-        id=Hash(sha256(message).digest()),
-        raw=raw,
-        message=message,
-        signature=parts.signature,
-    )
+        raise ParseError("statement", f"is longer than {EQUIVOCATION_BYTES_MAX} bytes")
+    sign1 = cose.decode_sign1(raw)
+    kid, iss, sub, aud, iat = _parse_header(sign1.protected)
+    if len(raw) > STATEMENT_BYTES_MAX and sub != _sub_of(Equivocation):
+        raise ParseError("statement", f"is longer than {STATEMENT_BYTES_MAX} bytes")
+    epoch, seq, prev, seen, items = _parse_payload(sign1.payload)
+    body = _parse_body(sub, items)
+    message = cose.signature_input(sign1.protected, sign1.payload)
+    own_id = Hash(sha256(message).digest())
+    place = iat, epoch, seq, prev, seen
+    return Statement(kid, iss, sub, aud, *place, body, own_id, raw, message, sign1.signature)
 
 
-def sign_statement(signer: Signer, claims: Claims, link: Link, body: Body) -> bytes:
+def sign_statement(signer: cose.Signer, claims: Claims, link: Link, body: Body) -> bytes:
     """Return the tagged bytes of a new statement, signed.
 
     Raises `ParseError` for what `parse_statement` would refuse, before it is signed:
     a signature over two statements of one seq cannot be taken back.
     """
-    names = {1: claims.iss, 2: _sub_of(body), 3: claims.aud, 6: claims.iat}
-    protected = encode_cbor({1: -8, 4: signer.kid, 15: names})
-    payload = encode_cbor([link.epoch, link.seq, link.prev, link.seen, _items_of(body)])
-    parse_statement(encode_sign1(protected, payload, bytes(SIGNATURE_SIZE)))
-    return encode_sign1(protected, payload, signer.sign(signature_input(protected, payload)))
-
-
-def _sub_of(body: Body) -> str:
-    return f"tagtrail/{type(body).__name__.lower()}/v1"
-
-
-def _items_of(body: Body) -> list[object]:
-    """Return the fields of `body` in the order of its shape, which is that of the class."""
-    return [getattr(body, name) for name in body.__slots__]
+    names = {1: claims.iss, 2: _sub_of(type(body)), 3: claims.aud, 6: claims.iat}
+    items = [getattr(body, name) for name in body.__slots__]  # Declared in their order.
+    protected = cose.encode_cbor({1: -8, 4: signer.kid, 15: names})
+    payload = cose.encode_cbor([link.epoch, link.seq, link.prev, link.seen, items])
+    parse_statement(cose.encode_sign1(protected, payload, bytes(cose.SIGNATURE_SIZE)))
+    signature = signer.sign(cose.signature_input(protected, payload))
+    return cose.encode_sign1(protected, payload, signature)
 
 
 def verify_signature(statement: Statement, x: bytes) -> None:
     """Raise `SignatureError` unless the key `x` signed `statement`."""
-    verify_ed25519(x, statement.signature, statement.message)
+    cose.verify_ed25519(x, statement.signature, statement.message)
 
 
-def proof_of_possession(signer: Signer, *, aud: str, iss: str) -> bytes:
+def proof_of_possession(signer: cose.Signer, *, aud: str, iss: str) -> bytes:
     """Return the signature by which a new key consents to be enrolled for `iss` at `aud`."""
-    return signer.sign(_possession_message(aud, iss))
+    return signer.sign(f"{_POP_START}{aud}\n{iss}".encode())
 
 
 def verify_possession(x: bytes, pop: bytes, *, aud: str, iss: str) -> None:
     """Raise `SignatureError` unless the key `x` consents to be enrolled for `iss` at `aud`."""
-    verify_ed25519(x, pop, _possession_message(aud, iss))
-
-
-def _possession_message(aud: str, iss: str) -> bytes:
-    return _POP_START + aud.encode() + b"\n" + iss.encode()
-
-
-# --- Shapes -------------------------------------------------------------------------
+    cose.verify_ed25519(x, pop, f"{_POP_START}{aud}\n{iss}".encode())
 
 
 def _array(value: object, count: int, where: str) -> list[object]:
@@ -310,7 +263,7 @@ def _array(value: object, count: int, where: str) -> list[object]:
     return value
 
 
-def _uint(where: str, most: int = INTEGER_MAX) -> _Shape:
+def _uint(where: str, most: int = cose.INTEGER_MAX) -> _Shape:
     def parse(value: object) -> int:
         if not isinstance(value, int) or not 0 <= value <= most:
             raise ParseError(where, f"is not a number from 0 to {most}")
@@ -321,15 +274,11 @@ def _uint(where: str, most: int = INTEGER_MAX) -> _Shape:
 
 def _bytes(where: str, size: int | None = None) -> _Shape:
     def parse(value: object) -> bytes:
-        if not isinstance(value, bytes) or (size is not None and len(value) != size):
+        if not isinstance(value, bytes) or len(value) != (size or len(value)):
             raise ParseError(where, "is not a byte string" + (f" of {size}" if size else ""))
         return value
 
     return parse
-
-
-def _hash(where: str) -> _Shape:
-    return _bytes(where, HASH_SIZE)
 
 
 def _text(where: str, least: int = 0, most: int = TEXT_BYTES_MAX) -> _Shape:
@@ -341,10 +290,6 @@ def _text(where: str, least: int = 0, most: int = TEXT_BYTES_MAX) -> _Shape:
         return value
 
     return parse
-
-
-def _name(where: str) -> _Shape:
-    return _text(where, 1, NAME_BYTES_MAX)
 
 
 def _null_or(shape: _Shape) -> _Shape:
@@ -368,72 +313,86 @@ def _list_of(where: str, shape: _Shape) -> _Shape:
     return parse
 
 
-_seen = _null_or(_pair("seen", Seen, _uint("seen size"), _hash("seen root")))
-_last = _null_or(_pair("last", Last, _uint("last seq"), _hash("last id")))
-_position = _pair("position", lambda *pair: pair, _uint("entry index"), _uint("position"))
+def _sub_of(kind: type) -> str:
+    return f"tagtrail/{kind.__name__.lower()}/v1"
 
-_PAYLOAD: Final = (_uint("epoch"), _uint("seq"), _hash("prev"), _seen)
-_BODIES: Final[dict[str, tuple[Callable[..., Body], tuple[_Shape, ...]]]] = {
-    CAPTURE: (Capture, (_uint("grade", GRADE_MAX), _uint("count", EVENTS_MAX), _hash("root"))),
-    KEY: (
-        Key,
-        (
-            _uint("op", max(KeyOp)),
-            _hash("kid"),
-            _name("iss"),
-            _text("role"),
-            _null_or(_hash("x")),
-            _uint("epoch"),
-            _last,
-            _uint("grade_max", GRADE_MAX),
-            _uint("heartbeat_s"),
-            _list_of("prefixes", _text("prefix")),
-            _null_or(_uint("suspect_since")),
-            _null_or(_bytes("pop", SIGNATURE_SIZE)),
-        ),
+
+_hash = partial(_bytes, size=HASH_SIZE)
+_name = partial(_text, least=1, most=NAME_BYTES_MAX)
+_position = _pair("position", lambda *pair: pair, _uint("entry index"), _uint("position"))
+_last = _null_or(_pair("last", Last, _uint("last seq"), _hash("last id")))
+_seen = _null_or(_pair("seen", Seen, _uint("seen size"), _hash("seen root")))
+_kid, _iss, _aud, _iat = _hash("kid"), _name("iss"), _name("aud"), _uint("iat")
+_epoch, _seq, _prev = _uint("epoch"), _uint("seq"), _hash("prev")
+
+_SHAPES: Final[dict[type[Any], tuple[_Shape, ...]]] = {
+    Capture: (_uint("grade", GRADE_MAX), _uint("count", EVENTS_MAX), _hash("root")),
+    Key: (
+        *(_uint("op", max(KeyOp)), _kid, _iss, _text("role"), _null_or(_hash("x")), _epoch),
+        *(_last, _uint("grade_max", GRADE_MAX), _uint("heartbeat_s")),
+        *(_list_of("prefixes", _text("prefix")), _null_or(_uint("suspect_since"))),
+        _null_or(_bytes("pop", cose.SIGNATURE_SIZE)),
     ),
-    ANCHOR: (Anchor, (_text("vkey"), _bytes("note"), _list_of("proof", _hash("proof")))),
-    ERASURE: (Erasure, (_list_of("positions", _position), _uint("reason"), _hash("who"))),
-    POLICY: (Policy, (_uint("kind", 1), _hash("hash"))),
-    GAP: (
-        Gap,
-        (
-            _text("source"),
-            _uint("what", 4),
-            _uint("from"),
-            _uint("to"),
-            _null_or(_uint("count")),
-            _text("why"),
-        ),
+    Anchor: (_text("vkey"), _bytes("note"), _list_of("proof", _hash("proof"))),
+    Erasure: (_list_of("positions", _position), _uint("reason"), _hash("who")),
+    Policy: (_uint("kind", 1), _hash("hash")),
+    Gap: (
+        *(_text("source"), _uint("what", 4), _uint("from"), _uint("to")),
+        *(_null_or(_uint("count")), _text("why")),
     ),
-    EQUIVOCATION: (Equivocation, (_uint("index"), _bytes("other"))),
+    Equivocation: (_uint("index"), _bytes("other")),
 }
-_iss, _aud, _iat, _kid = _name("iss"), _name("aud"), _uint("iat"), _hash("kid")
+_BODIES: Final = {_sub_of(kind): (kind, shapes) for kind, shapes in _SHAPES.items()}
 
 
 def _parse_header(protected: bytes) -> tuple[Any, ...]:
-    """Return kid, iss, sub, aud and iat."""
-    match decode_cbor(protected, "protected header"):
+    """Return kid, iss, sub, aud and iat.
+
+    What one key says of a kind differs in the last four bytes alone, the usual iat.
+    """
+    try:
+        usual = _parse_usual(protected[:-4])
+    except ParseError:
+        return _decode_header(protected)
+    iat = int.from_bytes(protected[-4:], "big")
+    return (*usual, iat) if iat >= _USUAL_IAT else _decode_header(protected)
+
+
+@lru_cache(maxsize=HEADERS_CACHED)
+def _parse_usual(start: bytes) -> tuple[Any, ...]:
+    """Return what a header says before an iat of four bytes, where it ends in one."""
+    *usual, iat = _decode_header(start + _USUAL_IAT.to_bytes(4, "big"))
+    if iat != _USUAL_IAT:
+        raise ParseError("iat", "is not a number of four bytes")
+    return tuple(usual)
+
+
+def _decode_header(protected: bytes) -> tuple[Any, ...]:
+    match cose.decode_cbor(protected, "protected header"):
         case {1: -8, 4: kid, 15: {1: iss, 2: str(sub), 3: aud, 6: iat, **more}, **rest} if (
             sub in _BODIES and not more and not rest
         ):
             return _kid(kid), _iss(iss), sub, _aud(aud), _iat(iat)
         case _:
-            raise ParseError("protected header", f"is not {_HEADER} of a known kind")
+            want = "{1: -8, 4: kid, 15: {1: iss, 2: sub, 3: aud, 6: iat}}"
+            raise ParseError("protected header", f"is not {want} of a known kind")
+
+
+def _parse_payload(payload: bytes) -> tuple[Any, ...]:
+    items = cose.decode_cbor(payload, "payload")
+    epoch, seq, prev, seen, body = _array(items, 5, "payload")
+    return _epoch(epoch), _seq(seq), _prev(prev), _seen(seen), body
 
 
 def _parse_body(sub: str, value: object) -> Body:
     make, shapes = _BODIES[sub]
     items = _array(value, len(shapes), sub)
-    body = make(*[shape(item) for shape, item in zip(shapes, items, strict=True)])
-    match body:
-        case Capture(count=count, root=root) if (count == 0) != (root == EMPTY_ROOT):
-            raise ParseError(sub, f"{count} events cannot have the root {root.hex()}")
-        case Erasure(positions=positions):
-            if not 1 <= len(positions) <= POSITIONS_MAX:
-                raise ParseError(sub, f"{len(positions)} positions, want 1 to {POSITIONS_MAX}")
-            if any(a >= b for a, b in pairwise(positions)):
-                raise ParseError(sub, "positions are repeated or do not ascend")
-        case _:
-            pass
+    body: Body = make(*[shape(item) for shape, item in zip(shapes, items, strict=True)])
+    if isinstance(body, Capture) and (body.count == 0) != (body.root == EMPTY_ROOT):
+        raise ParseError(sub, f"{body.count} events cannot have the root {body.root.hex()}")
+    if isinstance(body, Erasure):
+        if not 1 <= len(body.positions) <= POSITIONS_MAX:
+            raise ParseError(sub, f"{len(body.positions)} positions, want 1 to {POSITIONS_MAX}")
+        if any(a >= b for a, b in pairwise(body.positions)):
+            raise ParseError(sub, "positions are repeated or do not ascend")
     return body
