@@ -1,0 +1,186 @@
+"""The answer to one question: where an item comes from, what happened to it, what is unknown.
+
+`trace` walks back from the item (`trace_back`), then reads off where each thing was, who
+had it, and what it was exposed to. Everything that the events leave open is a gap.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.projection import THING_ROLES
+from ledger.provenance.conditions import Conditions, read_conditions
+from ledger.provenance.custody import OWNER, POSSESSOR, Custody, follow_custody
+from ledger.provenance.doubts import find_doubts
+from ledger.provenance.gap import Gap, in_order
+from ledger.provenance.journey import IN_TRANSIT, Journey, follow_journey
+from ledger.provenance.pool import Correction, Node, Pool
+from ledger.provenance.source import EventSource
+from ledger.provenance.span import Moment, Span, until
+from ledger.provenance.story import ASSOCIATED, CONTAINED, Story
+from ledger.provenance.tiers import Distances, Tier, collect_tiers, measure_distances
+from ledger.provenance.trace import Limits, trace_back
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What holds for the asked item at the asked instant; None where it is unknown."""
+
+    place: str | None
+    in_transit: bool
+    owner: str | None
+    possessor: str | None
+    disposition: str | None
+    persistent: tuple[str, ...]
+    containers: tuple[str, ...]
+    """From the innermost outwards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Everything known about one item, as values; `assemble_answer` makes it JSON."""
+
+    key: str
+    at_us: int | None
+    known_at: int
+    story: Story
+    state: State
+    journeys: dict[str, Journey]
+    custody: dict[str, Custody]
+    conditions: Conditions
+    distances: Distances
+    tiers: list[Tier]
+    gaps: list[Gap]
+    correctives: dict[str, tuple[Node, ...]]
+    """The events that corrections point to, by eventID, as far as they are there."""
+    now: Moment
+    """The present: what lies after it is shown and left out of the state."""
+
+
+def trace(
+    source: EventSource,
+    key: str,
+    *,
+    now_us: int,
+    at_us: int | None = None,
+    known_at: int | None = None,
+    limits: Limits | None = None,
+) -> Answer | None:
+    """Return the answer about `key` (canonical), or None if the ledger never heard of it.
+
+    `at_us` is the asked instant (None: up to now and beyond), `known_at` the log's size as
+    of which to answer (None: all there is). Events later than `now_us` are shown and
+    flagged, and left out of the state, of custody and of places.
+    """
+    size = source.size()
+    known_at = size if known_at is None else min(known_at, size)
+    found = trace_back(source, key, at_us=at_us, before_entry=known_at, limits=limits)
+    if found is None:
+        return None
+    story, pool = found
+    now = until(now_us).end
+    present = min(now, until(at_us).end)
+    journeys, custody = _read_off(story, present)
+    ways = list(journeys.values())
+    conditions = read_conditions(story, pool, source, ways, before_entry=known_at)
+    distances = measure_distances(story, custody)
+    story.corrections = _corrections(story, pool)
+    open_ends = [*story.gaps, *conditions.gaps, *find_doubts(story, pool, now)]
+    open_ends += [gap for one in ways for gap in one.gaps]
+    open_ends += [gap for one in custody.values() for gap in one.gaps]
+    return Answer(
+        key=key,
+        at_us=at_us,
+        known_at=known_at,
+        story=story,
+        state=_state(story, journeys[key], custody[key], present),
+        journeys=journeys,
+        custody=custody,
+        conditions=conditions,
+        distances=distances,
+        tiers=collect_tiers(story, custody, distances),
+        gaps=in_order(open_ends),
+        correctives=_correctives(story, source, known_at),
+        now=now,
+    )
+
+
+def _read_off(story: Story, present: Moment) -> tuple[dict[str, Journey], dict[str, Custody]]:
+    journeys: dict[str, Journey] = {}
+    custody: dict[str, Custody] = {}
+    for thing in story.things.values():
+        told = [one for one in thing.sure() if one.node.moment <= present]
+        journey = follow_journey(thing.key, told, min(thing.end, present))
+        handed = [one for one in told if one.via != ASSOCIATED]
+        journeys[thing.key] = journey
+        custody[thing.key] = follow_custody(thing, handed, journey.unseen)
+    return journeys, custody
+
+
+def _state(story: Story, journey: Journey, custody: Custody, present: Moment) -> State:
+    thing = story.things[story.root]
+    disposition: str | None = None
+    persistent: set[str] = set()
+    for told in thing.sure():
+        event = told.node.event
+        if told.node.moment > present:
+            continue
+        disposition = event.disposition or disposition
+        persistent.difference_update(event.persistent_unset)
+        persistent.update(event.persistent_set)
+    end = min(present, thing.end)
+    inside = [
+        one
+        for one in thing.holders
+        if one.via == CONTAINED and one.span.start <= present and one.span.end >= end
+    ]
+    return State(
+        place=journey.place,
+        in_transit=journey.in_transit or disposition == IN_TRANSIT,
+        owner=_holding(custody, OWNER),
+        possessor=_holding(custody, POSSESSOR),
+        disposition=disposition,
+        persistent=tuple(sorted(persistent)),
+        containers=tuple(one.key for one in sorted(inside, key=lambda one: len(one.path))),
+    )
+
+
+def _holding(custody: Custody, role: str) -> str | None:
+    now = [one.party for one in custody.holdings if one.role == role and one.end is None]
+    return now[-1] if now else None
+
+
+def _corrections(story: Story, pool: Pool) -> list[Correction]:
+    """Return what was declared wrong about the things of the story and what held them."""
+    looked_at: dict[str, list[Span]] = {}
+    for thing in story.things.values():
+        looked_at.setdefault(thing.key, []).append(Span(thing.life.start, thing.end))
+        for holder in thing.holders:
+            looked_at.setdefault(holder.key, []).append(holder.span)
+    found: dict[bytes, Correction] = {}
+    for key, spans in looked_at.items():
+        for one in pool.corrections_of(key, THING_ROLES):
+            at_us = one.event.event_time_us
+            if any(span.start[0] <= at_us <= span.end[0] for span in spans):
+                found.setdefault(one.declared.content, one)
+    return sorted(
+        found.values(), key=lambda one: (one.event.event_time_us, one.declared.content)
+    )
+
+
+def _correctives(
+    story: Story, source: EventSource, known_at: int
+) -> dict[str, tuple[Node, ...]]:
+    ids = sorted(set(_corrective_ids(story)))
+    if not ids:
+        return {}
+    pool = Pool()
+    pool.add(source.events_by_id(ids, before_entry=known_at))
+    return {one: tuple(nodes) for one in ids if (nodes := pool.nodes_with_id(one))}
+
+
+def _corrective_ids(story: Story) -> Iterator[str]:
+    for one in story.corrections:
+        if one.event.error is not None:
+            yield from one.event.error.corrective_ids

@@ -1,0 +1,317 @@
+"""What a thing was exposed to: sensor readings of it, of what held it, and of where it was.
+
+A reading counts for a thing if its own time lies within the interval in which the thing was
+in the container (on the tray, in the room) that was measured: an event that reports a batch
+of samples is opened, and only the samples within are taken. A window of an aggregated
+reading that straddles packing or unpacking is reported by itself, as partial.
+
+Readings are of the thing itself; of its holders; of the devices that are bolted to one of
+these by an association; and of places, by events that name a place and no thing.
+
+Temperatures become degrees Celsius; every other unit stays as it is, and units never mix.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from ledger.epcis.event import Report, SensorElement
+from ledger.projection import (
+    ASSOCIATED_CHILD,
+    ASSOCIATED_PARENT,
+    DEVICE,
+    EMPTIED,
+    LOCATED,
+    SENSED,
+)
+from ledger.provenance.gap import NO_CONDITIONS, PARTIAL_WINDOW, Gap
+from ledger.provenance.journey import Journey, Transit
+from ledger.provenance.lineage import ASSOCIATION, build_lineage
+from ledger.provenance.pool import Node, Pool
+from ledger.provenance.source import EventSource, Wanted
+from ledger.provenance.span import EVER, FIRST, LAST, TIME_MAX_US, Span, at_instants
+from ledger.provenance.story import ASSOCIATED, DIRECT, EXACT, Story, Thing
+from ledger.provenance.story import LOCATED as BY_PLACE
+
+BATCH_LAG_US = 24 * 3_600 * 1_000_000
+"""How long after a reading the event that reports it may come (a logger's batch)."""
+
+HOLE_US = 3_600 * 1_000_000
+"""A journey without a reading for longer than this has a hole."""
+
+TEMPERATURE = "Temperature"
+
+_ZERO_K = Decimal("273.15")
+_NINE_FIFTHS = Decimal("1.8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What is reported of `key` in one of `roles` counts for `thing` during `span`."""
+
+    thing: str
+    key: str
+    roles: frozenset[str]
+    via: str
+    precision: str
+    span: Span
+    holder: str | None = None
+    """The holder that the device `key` is bolted to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading, or the summary of a window of them."""
+
+    type: str
+    unit: str | None
+    low: Decimal
+    high: Decimal
+    mean: Decimal
+    from_us: int
+    to_us: int
+    device: str | None
+    node: Node
+
+
+@dataclass(slots=True)
+class Exposure:
+    """Readings of one kind, by one device, for one interval in one holder."""
+
+    measured: Measured
+    type: str
+    unit: str | None
+    device: str | None
+    partial: bool
+    readings: list[Reading] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Conditions:
+    """The exposures of all things of a story."""
+
+    exposures: list[Exposure] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+
+def read_conditions(
+    story: Story,
+    pool: Pool,
+    source: EventSource,
+    journeys: Sequence[Journey],
+    *,
+    before_entry: int | None = None,
+) -> Conditions:
+    """Return what the things of `story` were exposed to; three batches of reads at most."""
+
+    def fetch(wanted: Iterable[Wanted]) -> None:
+        new = list(dict.fromkeys(wanted))
+        if new:
+            pool.add(source.events_of(new, before_entry=before_entry))
+
+    held = [one for thing in story.things.values() for one in _held(thing)]
+    stays = [one for journey in journeys for one in _stayed(journey)]
+    fetch([*_readings_wanted([*held, *stays]), *_bolts_wanted(held)])
+    fetch(_histories_wanted(held, pool))
+    bolted = list(dict.fromkeys(device for one in held for device in _bolted(one, pool)))
+    fetch(_readings_wanted(bolted))
+    conditions = Conditions()
+    taken: set[tuple[str, Reading]] = set()
+    for one in [*held, *bolted, *stays]:
+        conditions.exposures += _exposures(one, pool, taken)
+    for journey in journeys:
+        conditions.gaps += _holes(journey, conditions.exposures)
+    conditions.gaps += [_partial(one) for one in conditions.exposures if one.partial]
+    return conditions
+
+
+def _held(thing: Thing) -> Iterator[Measured]:
+    own = Span(thing.life.start, min(thing.life.end, thing.end))
+    yield _measured(thing.key, thing.key, DIRECT, thing.precision, own)
+    for one in sorted(thing.holders, key=lambda holder: (len(holder.path), holder.span)):
+        yield _measured(thing.key, one.key, one.via, one.precision, one.span)
+
+
+def _measured(thing: str, key: str, via: str, precision: str, span: Span) -> Measured:
+    roles = frozenset({SENSED})
+    return Measured(thing=thing, key=key, roles=roles, via=via, precision=precision, span=span)
+
+
+def _stayed(journey: Journey) -> Iterator[Measured]:
+    for stay in journey.stays:
+        if stay.place is not None:
+            yield Measured(
+                thing=journey.thing,
+                key=stay.place,
+                roles=frozenset({LOCATED}),
+                via=BY_PLACE,
+                precision=EXACT,
+                span=Span(stay.start, stay.end or max(stay.start, journey.end)),
+            )
+
+
+def _readings_wanted(measured: Iterable[Measured]) -> Iterator[Wanted]:
+    for one in measured:
+        to_us = one.span.to_us
+        late_us = None if to_us is None else to_us + BATCH_LAG_US
+        yield Wanted(key=one.key, roles=one.roles, from_us=one.span.from_us, to_us=late_us)
+
+
+def _bolts_wanted(measured: Iterable[Measured]) -> Iterator[Wanted]:
+    roles = frozenset({ASSOCIATED_PARENT, EMPTIED})
+    for one in measured:
+        yield Wanted(key=one.key, roles=roles, to_us=one.span.to_us)
+
+
+def _histories_wanted(measured: Iterable[Measured], pool: Pool) -> Iterator[Wanted]:
+    roles = frozenset({ASSOCIATED_CHILD})
+    for one in measured:
+        for device in _ever_bolted(one, pool):
+            yield Wanted(key=device, roles=roles, to_us=one.span.to_us)
+
+
+def _ever_bolted(one: Measured, pool: Pool) -> list[str]:
+    nodes = pool.nodes_of(one.key, frozenset({ASSOCIATED_PARENT}), Span(FIRST, one.span.end))
+    devices = {device for node in nodes for device in node.event.child_epcs}
+    return sorted(devices - {one.thing})
+
+
+def _bolted(one: Measured, pool: Pool) -> Iterator[Measured]:
+    """Yield the devices that were bolted to what is measured, for as long as they were."""
+    up_to = Span(FIRST, one.span.end)
+    emptied = pool.nodes_of(one.key, frozenset({EMPTIED}), up_to)
+    for device in _ever_bolted(one, pool):
+        nodes = pool.nodes_of(device, frozenset({ASSOCIATED_CHILD}), up_to)
+        relations, _ = build_lineage(
+            device, ASSOCIATION, [*nodes, *emptied], exclusive=True, lives=[EVER]
+        )
+        for relation in relations:
+            met = relation.span.meet(one.span)
+            if met is not None and relation.parent == one.key and relation.known:
+                yield replace(
+                    one,
+                    key=device,
+                    roles=frozenset({SENSED, DEVICE}),
+                    via=ASSOCIATED,
+                    span=met,
+                    holder=one.key,
+                )
+
+
+def _exposures(
+    one: Measured, pool: Pool, taken: set[tuple[str, Reading]]
+) -> Iterable[Exposure]:
+    found: dict[tuple[str, str | None, str | None, bool], Exposure] = {}
+    late = (min(one.span.end[0] + BATCH_LAG_US, TIME_MAX_US), *LAST[1:])
+    for node in pool.nodes_of(one.key, one.roles, Span(one.span.start, late)):
+        for reading in _readings(node, one):
+            inside = one.span.start[0] <= reading.from_us and reading.to_us <= one.span.end[0]
+            outside = reading.to_us < one.span.start[0] or one.span.end[0] < reading.from_us
+            if outside or (one.thing, reading) in taken:
+                continue
+            taken.add((one.thing, reading))
+            kind = (reading.type, reading.unit, reading.device, not inside)
+            exposure = found.setdefault(kind, Exposure(one, *kind))
+            exposure.readings.append(reading)
+    for exposure in found.values():
+        exposure.readings.sort(key=lambda reading: (reading.from_us, reading.to_us))
+    return found.values()
+
+
+def _readings(node: Node, one: Measured) -> Iterator[Reading]:
+    """Yield the numeric readings of an event that are about what is measured."""
+    named = DEVICE not in one.roles or any(
+        one.key in keys for keys in (node.event.epc_list, node.event.child_epcs)
+    )
+    for element in node.event.sensors:
+        for report in element.reports:
+            device = report.device_id or element.device_id
+            if named or device == one.key:
+                yield from _reading(node, element, report)
+
+
+def _reading(node: Node, element: SensorElement, report: Report) -> Iterator[Reading]:
+    numbers = [n for n in (report.value, report.min, report.max, report.mean) if n is not None]
+    if not numbers:
+        return
+    from_us, to_us = _window(node, element, report)
+    mean = next(
+        (n for n in (report.mean, report.value) if n is not None),
+        (min(numbers) + max(numbers)) / 2,
+    )
+    low, unit = to_celsius(min(numbers), report.uom)
+    high, _ = to_celsius(max(numbers), report.uom)
+    yield Reading(
+        type=report.type,
+        unit=unit,
+        low=low,
+        high=high,
+        mean=to_celsius(mean, report.uom)[0],
+        from_us=from_us,
+        to_us=to_us,
+        device=report.device_id or element.device_id,
+        node=node,
+    )
+
+
+def _window(node: Node, element: SensorElement, report: Report) -> tuple[int, int]:
+    """Return from when to when a reading was taken (EPCIS 2.0, 7.3.7.1)."""
+    if report.time_us is not None:
+        return report.time_us, report.time_us
+    ends = [one for one in (element.start_us, element.end_us) if one is not None]
+    if ends:
+        return min(ends), max(ends)
+    at_us = element.time_us if element.time_us is not None else node.event.event_time_us
+    return at_us, at_us
+
+
+def to_celsius(value: Decimal, unit: str | None) -> tuple[Decimal, str | None]:
+    """Return a temperature in CEL where the unit is FAH or KEL; all else as it is."""
+    if unit == "FAH":
+        return (value - 32) / _NINE_FIFTHS, "CEL"
+    if unit == "KEL":
+        return value - _ZERO_K, "CEL"
+    return value, unit
+
+
+def _partial(exposure: Exposure) -> Gap:
+    measured = exposure.measured
+    first_us = exposure.readings[0].from_us
+    window = at_instants(first_us, max(reading.to_us for reading in exposure.readings))
+    why = "the reading sums up a window that lies only partly within the time it was in there"
+    between = (measured.thing, measured.key)
+    return Gap(PARTIAL_WINDOW, measured.thing, window.start, window.end, between, why)
+
+
+def _holes(journey: Journey, exposures: Iterable[Exposure]) -> Iterator[Gap]:
+    """Yield where the thing travelled and no temperature is known."""
+    windows = sorted(
+        (reading.from_us, reading.to_us)
+        for one in exposures
+        if one.measured.thing == journey.thing and one.type == TEMPERATURE and not one.partial
+        for reading in one.readings
+    )
+    for transit in journey.transits:
+        yield from _holes_of(journey.thing, transit, windows)
+
+
+def _holes_of(
+    thing: str, transit: Transit, windows: Sequence[tuple[int, int]]
+) -> Iterator[Gap]:
+    start = transit.start[0]
+    end = transit.end[0] if transit.end is not None else None
+    inside = [one for one in windows if one[1] >= start and (end is None or one[0] <= end)]
+    if not inside:
+        why = "it travelled, and no temperature of it or of what it was in is known"
+        yield Gap(NO_CONDITIONS, thing, transit.start, transit.end, (thing,), why)
+        return
+    edges = [*inside, (end, end)] if end is not None else inside
+    cursor = start
+    for from_us, to_us in edges:
+        if from_us - cursor > HOLE_US:
+            hole = at_instants(cursor, from_us)
+            why = "it travelled, and for more than an hour no temperature is known"
+            yield Gap(NO_CONDITIONS, thing, hole.start, hole.end, (thing,), why)
+        cursor = max(cursor, to_us)

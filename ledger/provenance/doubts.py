@@ -1,0 +1,137 @@
+"""What the events themselves leave open: contradictions, parts withheld, clocks, sums.
+
+Places, custody, containers and readings name their own gaps; here are the rest.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from ledger.projection import THING_ROLES
+from ledger.provenance import gap as gaps
+from ledger.provenance import pool as pools
+from ledger.provenance.derivation import quantity_made
+from ledger.provenance.gap import Gap
+from ledger.provenance.lineage import is_commissioning, is_ending
+from ledger.provenance.pool import Node, Pool
+from ledger.provenance.span import Moment
+from ledger.provenance.story import CONTAINED, DIRECT, LOT, TRANSFORMED, Story, Thing, Told
+
+_OWN = frozenset({DIRECT, TRANSFORMED, LOT})
+_PARTS = ("id", "about", "what", "when", "where", "why", "how", "other")
+_FLAGS = {
+    pools.IDENTICAL: (
+        gaps.IDENTICAL_EVENTS,
+        "another event without eventID is equal to it: one read twice, or two reads",
+    ),
+    pools.COLLISION: (
+        gaps.COLLIDING_IDS,
+        "another event has its eventID and says something else: both are shown",
+    ),
+    pools.LATE_CLOCK: (
+        gaps.AFTER_RECORD,
+        "it says that it happened after the log took it: a clock is wrong",
+    ),
+}
+
+
+def find_doubts(story: Story, pool: Pool, now: Moment) -> Iterator[Gap]:
+    """Yield the gaps that the events of all things of `story` show; `now` is the present."""
+    for thing in story.things.values():
+        told = thing.in_order()
+        if not told:
+            yield _never_seen(thing, story.root)
+        for one in told:
+            yield from _of_event(thing, one, now)
+        yield from _untimed(thing, pool)
+        yield from _outside_life(thing, told)
+        yield from _left_inside(thing, told)
+        yield from _imbalance(thing, told)
+    if story.truncated:
+        why = "the answer was cut: it is longer than one answer may be"
+        yield Gap(gaps.TRUNCATED, story.root, None, None, (story.root,), why)
+
+
+def _never_seen(thing: Thing, root: str) -> Gap:
+    if thing.key == root:
+        why = "it is known, and no event of it lies in the asked time"
+        return Gap(gaps.NO_EVENTS, thing.key, None, None, (thing.key,), why)
+    why = "it went into the item, and no event tells of it before"
+    return Gap(gaps.INPUT_NEVER_SEEN, thing.key, None, None, (thing.key,), why)
+
+
+def _of_event(thing: Thing, told: Told, now: Moment) -> Iterator[Gap]:
+    node = told.node
+    at = (node.moment, node.moment)
+    for flag in node.flags:
+        if flag in _FLAGS:
+            kind, why = _FLAGS[flag]
+            yield Gap(kind, thing.key, *at, (told.path[-1],), why)
+    if node.pin.withheld:
+        names = ", ".join(_PARTS[n] for n in sorted(node.pin.withheld))
+        why = (
+            f"the source withholds these parts of the event in entry {node.pin.index}: {names}"
+        )
+        yield Gap(gaps.WITHHELD_PART, thing.key, *at, (node.pin.iss,), why)
+    if node.moment > now:
+        why = "the event lies in the future: it is shown and left out of the state"
+        yield Gap(gaps.FUTURE, thing.key, *at, (told.path[-1],), why)
+
+
+def _untimed(thing: Thing, pool: Pool) -> Iterator[Gap]:
+    for node in pool.untimed_of(thing.key, THING_ROLES):
+        why = f"the source withholds when the event in entry {node.pin.index} happened"
+        yield Gap(gaps.WITHHELD_PART, thing.key, None, None, (node.pin.iss,), why)
+
+
+def _outside_life(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
+    own = [one.node for one in told if one.via in _OWN]
+    births = [node for node in own if is_commissioning(node.event, thing.key)]
+    for node in own:
+        if births and node.moment < births[0].moment:
+            why = "it happened to the item before the item was commissioned"
+            span = (node.moment, births[0].moment)
+            yield Gap(gaps.BEFORE_ORIGIN, thing.key, *span, (thing.key,), why)
+    yield from _after_end(thing, own)
+
+
+def _after_end(thing: Thing, own: Iterable[Node]) -> Iterator[Gap]:
+    ended: Node | None = None
+    for node in own:
+        if ended is not None:
+            why = "it was seen again after it was decommissioned or destroyed"
+            span = (ended.moment, node.moment)
+            yield Gap(gaps.AFTER_END, thing.key, *span, (thing.key,), why)
+        if is_ending(node.event, thing.key):
+            ended = node
+
+
+def _left_inside(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
+    for one in told:
+        holder = one.path[-1]
+        if one.via == CONTAINED and is_ending(one.node.event, holder):
+            why = "its container was decommissioned or destroyed, and it was never taken out"
+            at = one.node.moment
+            yield Gap(gaps.STILL_INSIDE, thing.key, at, None, (thing.key, holder), why)
+
+
+def _imbalance(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
+    """Report more of a lot used than was ever made, where both are stated in one unit."""
+    if not thing.is_class:
+        return
+    own = [one.node for one in told if one.via in _OWN]
+    made = quantity_made(thing.key, own)
+    if made is None:
+        return
+    used = [
+        one
+        for node in own
+        for one in node.event.quantities
+        if one.role == "input" and one.epc_class == thing.key and one.uom == made[1]
+    ]
+    total = sum((one.quantity or Decimal(0) for one in used), Decimal(0))
+    if total > made[0]:
+        unit = made[1] or "pieces"
+        why = f"{total} {unit} of it were used and only {made[0]} {unit} were made"
+        yield Gap(gaps.IMBALANCE, thing.key, None, None, (thing.key,), why)

@@ -1,0 +1,87 @@
+"""How far upstream: the number of hand-overs between a thing's present and an event.
+
+Tier 0 is whoever holds the asked item now; each hand-over of custody or of ownership on
+the way back adds one, and a thing that went into another carries its count on, branch by
+branch. Custody and ownership that pass between the same two parties count once.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ledger.provenance.custody import Custody, Handover
+from ledger.provenance.span import FIRST, Moment
+from ledger.provenance.story import Story
+
+
+@dataclass(slots=True)
+class Tier:
+    """What one party did at one distance from the asked item."""
+
+    tier: int
+    party: str
+    items: set[str] = field(default_factory=set)
+    events: set[tuple[int, int]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Distances:
+    """Tells the tier of any moment in the life of any thing of a story."""
+
+    base: dict[str, int]
+    steps: Mapping[str, tuple[Moment, ...]]
+
+    def tier_at(self, thing: str, moment: Moment) -> int:
+        """Return the number of hand-overs after `moment`, on the way to the asked item."""
+        later = sum(1 for step in self.steps.get(thing, ()) if step > moment)
+        return self.base.get(thing, 0) + later
+
+
+def measure_distances(story: Story, custody: Mapping[str, Custody]) -> Distances:
+    """Return the distances of all things of `story` from its root."""
+    steps = {key: handover_steps(one.handovers) for key, one in custody.items()}
+    distances = Distances({story.root: 0}, steps)
+    for edge in story.inputs:
+        output = story.things.get(edge.output)
+        born = output.born if output is not None else FIRST
+        at_birth = distances.tier_at(edge.output, born)
+        known = distances.base.setdefault(edge.input, at_birth)
+        if edge.input != story.root:
+            distances.base[edge.input] = min(known, at_birth)
+    return distances
+
+
+def handover_steps(handovers: Iterable[Handover]) -> tuple[Moment, ...]:
+    """Return when a thing passed on, custody and ownership between the same two as one."""
+    steps: list[Moment] = []
+    pair: tuple[str | None, str] | None = None
+    roles: set[str] = set()
+    for one in handovers:
+        if (one.giver, one.taker) == pair and one.role not in roles:
+            roles.add(one.role)
+            continue
+        pair, roles = (one.giver, one.taker), {one.role}
+        steps.append(one.moment)
+    return tuple(steps)
+
+
+def collect_tiers(
+    story: Story, custody: Mapping[str, Custody], distances: Distances
+) -> list[Tier]:
+    """Return who did what, nearest first."""
+    tiers: dict[tuple[int, str], Tier] = {}
+
+    def tier(number: int, party: str) -> Tier:
+        return tiers.setdefault((number, party), Tier(number, party))
+
+    for key, thing in story.things.items():
+        for told in thing.told.values():
+            number = distances.tier_at(key, told.node.moment)
+            row = tier(number, told.node.pin.iss)
+            row.items.add(key)
+            row.events.add(told.node.name)
+        for holding in custody[key].holdings if key in custody else ():
+            moment = holding.start or holding.evidence[0].moment
+            tier(distances.tier_at(key, moment), holding.party).items.add(key)
+    return [tiers[key] for key in sorted(tiers)]
