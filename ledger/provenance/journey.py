@@ -45,11 +45,15 @@ class Journey:
     """The stays and transits of one thing, in order."""
 
     thing: str
+    end: Moment
     stays: list[Stay] = field(default_factory=list)
     transits: list[Transit] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     unseen: dict[tuple[int, int], Moment] = field(default_factory=dict)
     """By the node that first saw the thing elsewhere: when it was last seen before."""
+    place: str | None = None
+    """Where it is at the end: the last bizLocation, None where it is unknown."""
+    in_transit: bool = False
 
 
 def site_of(place: str) -> str:
@@ -57,9 +61,9 @@ def site_of(place: str) -> str:
     return place.partition("/254/")[0]
 
 
-def follow_journey(thing: str, told: Sequence[Told]) -> Journey:
-    """Return where `thing` was, by its events in order."""
-    steps = _Steps(Journey(thing))
+def follow_journey(thing: str, told: Sequence[Told], end: Moment) -> Journey:
+    """Return where `thing` was, by its events in order, up to `end`."""
+    steps = _Steps(Journey(thing, end))
     for one in told:
         steps.step(one)
     return steps.finish()
@@ -73,6 +77,8 @@ class _Steps:
     last: Moment | None = None
     known: str | None = None
     """The last known place, also while the thing is on its way."""
+    astray: bool = False
+    """Read at a place that does not say where the thing stayed."""
 
     def step(self, told: Told) -> None:
         node = told.node
@@ -91,6 +97,7 @@ class _Steps:
     def _at(self, place: str, told: Told) -> None:
         node = told.node
         known = self.known
+        self.astray = False
         if self.stay is not None and self.stay.place == place:
             self.stay.evidence.append(told)
             return
@@ -120,6 +127,7 @@ class _Steps:
         self.journey.gaps.append(gap)
 
     def _at_unknown(self, told: Told) -> None:
+        self.astray = True
         if self.departed is not None or _departs(told.node):
             return
         if self.stay is not None and self.stay.place is None:
@@ -160,6 +168,8 @@ class _Steps:
 
     def finish(self) -> Journey:
         stay = self.stay
+        self.journey.in_transit = self.departed is not None
+        self.journey.place = None if self.astray else self.known
         if stay is not None and stay.place is None:
             self._end(stay.start)
             stay.end = None

@@ -28,9 +28,9 @@ LATE_CLOCK = "after_record_time"
 NO_ORIGINAL = "declares_an_unseen_event"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Node:
-    """One event of the story, with every entry that delivered it."""
+    """One event of the story, with every entry that delivered it; equal by its first pin."""
 
     event: Event
     pin: Pin
@@ -42,6 +42,12 @@ class Node:
     def name(self) -> tuple[int, int]:
         """Return what tells this node from any other: its first pin."""
         return self.pin.index, self.pin.position
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
