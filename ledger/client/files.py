@@ -54,6 +54,9 @@ _TILES_OF_NO_LEVEL = (
 
 Row = Sequence[object]
 
+# The driver raises a UnicodeError where it cannot decode a message that quotes the file.
+_DAMAGE = (sqlite3.Error, UnicodeError, OverflowError)
+
 
 class UnreadableError(TagtrailError):
     """A file of the ledger that cannot be read as what it should be."""
@@ -74,7 +77,7 @@ class ReadOnlyDatabase:
             raise UnreadableError(path, "there is no such file")
         try:
             self._connection = _open(path)
-        except sqlite3.Error as error:
+        except _DAMAGE as error:
             raise UnreadableError(path, _plain(error)) from error
         try:
             self._limit_work()
@@ -89,13 +92,12 @@ class ReadOnlyDatabase:
 
     def rows(self, sql: str, values: Row = ()) -> Iterator[Row]:
         """Yield the rows of a query, or raise `UnreadableError` where the file is damaged."""
-        cursor = self._connection.cursor()
         try:
-            yield from cursor.execute(sql, tuple(values))
-        except (sqlite3.Error, UnicodeError, OverflowError) as error:
+            # No `yield from`: it would close the cursor of a database that is closed already.
+            for row in self._connection.execute(sql, tuple(values)):  # noqa: UP028
+                yield row
+        except _DAMAGE as error:
             raise UnreadableError(self.path, _plain(error)) from error
-        finally:
-            cursor.close()
 
     def first(self, sql: str, values: Row = ()) -> Row | None:
         """Return the first row of a query, or None."""
@@ -260,4 +262,6 @@ def _bytes_of(path: Path) -> int:
 def _plain(error: Exception) -> str:
     if str(error) == "interrupted":
         return "it leads in a circle, or holds more than a file of its size can hold"
+    if isinstance(error, UnicodeError):
+        return "its schema is damaged"
     return str(error)

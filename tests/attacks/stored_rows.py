@@ -1,0 +1,95 @@
+"""The evidence of a real ledger in memory, to be flipped and audited thousands of times.
+
+An audit does the same as on files; only where the rows come from differs, and a signature
+that was verified once over the same bytes under the same key is not verified again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ledger.audit.finding import Finding, Findings, Result
+from ledger.audit.log import LogAudit
+from ledger.audit.signatures import Pending, SignatureJob, verify_jobs
+from ledger.audit.trustfile import Trust, parse_trust
+from ledger.client.files import LedgerFiles, read_own_trust
+
+Row = tuple[object, ...]
+# The columns by which an audit wants the rows of a table in order.
+_ORDER = {"entry": (0,), "event": (0, 1), "checkpoint": (0,), "chain": (3,), "key_entry": (1,)}
+TABLE_NAMES = ("entry", "event", "tile", "checkpoint", "chain", "key_entry", "signed")
+
+
+@dataclass
+class StoredRows:
+    """All rows of a ledger by table: the `StoredEvidence` of an audit."""
+
+    tables: dict[str, list[Row]]
+    trust: Trust
+
+    @property
+    def signed_before(self) -> Sequence[Row]:
+        return self.tables["signed"]
+
+    @property
+    def signed_after(self) -> Sequence[Row]:
+        return self.tables["signed"]
+
+    def rows(self, table: str) -> Iterable[Row]:
+        order = _ORDER[table]
+        return sorted(self.tables[table], key=lambda row: [row[n] for n in order])  # type: ignore[type-var, misc]
+
+    def tiles(self, level: int | None) -> Iterable[Row]:
+        if level is None:
+            return [row for row in self.tables["tile"] if row[0] not in range(8)]
+        return sorted(row for row in self.tables["tile"] if row[0] == level)
+
+    def fetch_tile(self, level: int, n: int) -> object:
+        return next((row[2] for row in self.tables["tile"] if row[:2] == (level, n)), None)
+
+    def fetch_entry(self, index: int) -> object:
+        return next((row[1] for row in self.tables["entry"] if row[0] == index), None)
+
+    def with_row(self, table: str, at: int, row: Row) -> "StoredRows":
+        """Return a copy in which one row is another."""
+        rows = list(self.tables[table])
+        rows[at] = row
+        return StoredRows(self.tables | {table: rows}, self.trust)
+
+
+def load_rows(folder: Path) -> StoredRows:
+    """Return what the files of a ledger hold."""
+    with LedgerFiles(folder) as files:
+        tables = {name: [tuple(row) for row in files.rows(name)] for name in _ORDER}
+        tables["tile"] = [tuple(row) for level in range(8) for row in files.tiles(level)]
+        tables["signed"] = [tuple(row) for row in files.signed_after or ()]
+    own = read_own_trust(folder)
+    assert own is not None
+    return StoredRows(tables, parse_trust(own))
+
+
+@lru_cache(maxsize=100_000)
+def _verify_once(job: SignatureJob) -> str | None:
+    return verify_jobs([job])[0]
+
+
+def _verify(jobs: Sequence[SignatureJob]) -> Pending:
+    return lambda: [_verify_once(job) for job in jobs]
+
+
+def audit_rows(rows: StoredRows) -> tuple[Result, list[Finding]]:
+    """Return the result of an audit of `rows`, and its findings."""
+    findings = Findings()
+    findings.extend(LogAudit(rows, rows.trust, verify=_verify, progress=lambda _: None).run())
+    return findings.result(undecided=False), findings.kept()
+
+
+def flip(value: object, bit: int) -> object:
+    """Return `value` with one bit flipped, counted from its first byte (of 8 in a number)."""
+    if isinstance(value, int):
+        return value ^ (1 << bit % 63)
+    assert isinstance(value, bytes)
+    data = bytearray(value)
+    data[bit // 8 % len(data)] ^= 1 << bit % 8
+    return bytes(data)
