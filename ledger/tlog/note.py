@@ -281,6 +281,8 @@ def sign_note(
     """
     if not text.endswith("\n"):
         raise ParseError("note", "text does not end in a newline")
+    for name in (*(signer.name for signer in signers), *(old.name for old in existing)):
+        check_key_name(name, "note signature")
     new = tuple(
         Signature(name=signer.name, key_id=signer.key_id, signature=signer.sign(text))
         for signer in signers
