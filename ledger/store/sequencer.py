@@ -110,6 +110,11 @@ class Sequencer:
         """How many submissions are taken and not yet answered."""
         return self._waiting
 
+    @property
+    def is_taking(self) -> bool:
+        """Whether submissions are taken: not after `stop`, not without a writer."""
+        return not self._stopping and self._writer.is_alive()
+
     def stop(self) -> None:
         """Take nothing more, finish what was taken, and end the writer's thread."""
         with self._lock:

@@ -1,0 +1,35 @@
+"""What the routes reach: the parts of one open ledger, handed over by `ledger.app`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from ledger.store.evidence import EvidenceReader
+from ledger.store.index_source import IndexReader
+from ledger.store.log import Log
+from ledger.store.sequencer import Sequencer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One open ledger.
+
+    `checkpoint` returns size and note of the newest published checkpoint, or None before
+    the first; `indexed` how many entries the index has followed; `now_us` the clock.
+    """
+
+    log: Log
+    sequencer: Sequencer
+    reader: EvidenceReader
+    index: IndexReader
+    checkpoint: Callable[[], tuple[int, bytes] | None]
+    indexed: Callable[[], int]
+    now_us: Callable[[], int]
+
+
+def served(request: Request) -> Served:
+    """Return the ledger that this application serves."""
+    found = request.app.state.served
+    assert isinstance(found, Served)
+    return found

@@ -1,0 +1,72 @@
+"""`tagtrail init`: makes a ledger, once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.errors import ParseError
+
+app = typer.Typer()
+
+
+@app.command()
+def init(
+    *,
+    folder: Annotated[Path, typer.Option("--dir", help="A new or empty folder.")],
+    origin: Annotated[
+        str, typer.Option(help="The log's name for ever, such as tagtrail.example/demo.")
+    ],
+    operator: Annotated[
+        str, typer.Option(help="The operator's URI; by default the origin as a URL.")
+    ] = "",
+    party: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IRI=NAME:PREFIX,…",
+            help="Admit this party and enrol one gateway key for it; repeatable.",
+        ),
+    ] = None,
+    ledger: Annotated[
+        str, typer.Option(help="The URL under which the gateway will find the server.")
+    ] = "http://127.0.0.1:8080",
+) -> None:
+    """Make a ledger: its keys, its first entries, its first checkpoint.
+
+    The passphrase of the keys is TAGTRAIL_PASSPHRASE, or a new one in DIR/keys/passphrase.
+    """
+    from ledger.app import Founding, FoundingParty, create_ledger  # noqa: PLC0415 - lazily
+
+    parties = tuple(
+        FoundingParty(iss=iss, name=name, prefixes=prefixes)
+        for iss, name, prefixes in map(parse_party, party or [])
+    )
+    founded = create_ledger(
+        folder,
+        Founding(origin=origin, operator=operator, parties=parties, ledger_url=ledger),
+    )
+    typer.echo(f"made the ledger {founded.origin} in {folder}")
+    typer.echo(f"log key   {founded.vkey}")
+    typer.echo(f"entry 0   {founded.entry0.hex()}")
+    typer.echo(f"Give {folder / 'trust.toml'} to whoever will verify this log.")
+    typer.echo(
+        f"Take {folder / 'keys' / 'recovery.key'} offline: it can replace the admin key."
+    )
+    if founded.passphrase_made:
+        typer.echo(
+            f"The keys open with {folder / 'keys' / 'passphrase'}: keep it apart from them."
+        )
+    typer.echo(f"Start it with: tagtrail serve --dir {folder}")
+
+
+def parse_party(text: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return what IRI=NAME:PREFIX,… spells; NAME and prefixes may be missing."""
+    iss, _, rest = text.partition("=")
+    name, _, listed = rest.partition(":")
+    prefixes = tuple(part for part in listed.split(",") if part)
+    if not iss or ":" not in iss:
+        raise ParseError("--party", f"{text!r} is not IRI=NAME:PREFIX,…")
+    for prefix in prefixes:
+        if not (prefix.isascii() and prefix.isdigit()):
+            raise ParseError("--party", f"the GS1 prefix {prefix!r} is not all digits")
+    return iss, name, prefixes

@@ -1,0 +1,40 @@
+"""`tagtrail serve`: opens a ledger for writing and serves it over HTTP."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    *,
+    folder: Annotated[Path, typer.Option("--dir", help="The ledger's folder.")],
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes any.")] = 8080,
+    publish_every: Annotated[
+        float, typer.Option(help="Seconds between two checkpoints while there is news.")
+    ] = 1.0,
+) -> None:
+    """Serve a ledger until SIGTERM or Ctrl-C.
+
+    The first line on standard output is `listening on URL`, once requests are answered.
+    """
+    from ledger.app import open_ledger  # noqa: PLC0415 - lazily: the server's packages
+    from ledger.app import serve as serve_ledger  # noqa: PLC0415
+    from ledger.config import ServeSettings  # noqa: PLC0415
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    settings = ServeSettings(host=host, port=port, publish_every_s=publish_every)
+    with open_ledger(folder, settings) as ledger:
+        serve_ledger(ledger, settings, on_listening=_say_listening)
+
+
+def _say_listening(url: str) -> None:
+    print(f"listening on {url}", flush=True)
