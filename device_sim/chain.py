@@ -40,6 +40,7 @@ _PALLETS = 100_000
 _LOSS = 1.01
 _ITEM_STEP_US = 1_200 * MILLISECOND_US
 _PALLET_STEP_US = 10 * SECOND_US
+_HATCH_US = 5 * MINUTE_US
 _SPREAD_US = {"gate": 2 * SECOND_US, "tunnel": SECOND_US, "till": SECOND_US}
 _OPENING = (9 * HOUR_US, 20 * HOUR_US)
 
@@ -134,7 +135,7 @@ class _Chain:
             "into": tanker.tag.epc,
         }  # fmt: skip
         parlour = self.world.station(source, "produce")
-        made_us = tell.note(parlour, wanted_us + 400 * MILLISECOND_US, body)
+        made_us = tell.note(parlour, wanted_us + _HATCH_US + 400 * MILLISECOND_US, body)
         tell.begin(Life(epc=lot, made_us=made_us, quantity=tenths / 10), source)
         tell.nest(tanker.tag.epc, [lot], made_us)
         gate = self.world.station(source, "depart", self.plant)
@@ -149,8 +150,8 @@ class _Chain:
         tell.empty(tanker.tag.epc, emptied_us)
         leg = f"{source.name}/{self.plant.name}"
         hatches = (
-            (made_us - 5 * MINUTE_US, made_us),
-            (emptied_us - 5 * MINUTE_US, emptied_us),
+            (made_us - _HATCH_US, made_us),
+            (emptied_us - _HATCH_US, emptied_us),
         )
         tell.drive(tanker, leg, *hatches)
         self.silo.append((lot, tenths))

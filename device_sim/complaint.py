@@ -68,14 +68,16 @@ def refused(path: Path, why: str, text: str, where: str) -> ParseError:
 def _line_of(path: Path, text: str) -> int | None:
     """Return the line that writes `path`, or of its table, or None if nothing does."""
     tables = [step for step in path if isinstance(step, str)]
+    if not tables:
+        return None
     wanted = next((step for step in path if isinstance(step, int)), 0)
     found, seen, inside = None, -1, len(tables) == 1
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"\s*\[+\s*([\w.-]+)\s*\]+", line)
         if header is not None:
-            seen += header[1] == tables[0] if tables else 0
+            seen += header[1] == tables[0]
             inside = header[1] == tables[0] and seen == wanted
             found = number if inside and len(tables) > 1 and found is None else found
-        elif inside and tables and re.match(rf"\s*{re.escape(tables[-1])}\s*=", line):
+        elif inside and re.match(rf"\s*{re.escape(tables[-1])}\s*=", line):
             return number
     return found

@@ -6,8 +6,11 @@ topic, simulated time in microseconds, payload as text), `truth.jsonl` and `plan
 """
 
 import json
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
+
+import msgspec
 
 from device_sim.play import Run
 from device_sim.scenario import Scenario, parse_scenario
@@ -44,6 +47,25 @@ def load_scenario(name_or_path: str) -> Scenario:
         return parse_scenario(data.decode("utf-8"), name_or_path)
     except UnicodeDecodeError as error:
         raise ParseError(name_or_path, f"is not UTF-8: {error}") from error
+
+
+def change_scenario(scenario: Scenario, settings: Iterable[str]) -> Scenario:
+    """Return `scenario` with numbers at its top level changed, each as `key=number`.
+
+    Raises `ParseError` for another key and for a value that the scenario's bounds refuse.
+    """
+    fields = msgspec.to_builtins(scenario)
+    numbers = [name for name, value in fields.items() if isinstance(value, int)]
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key not in numbers or not value.isdecimal():
+            allowed = ", ".join(f"{name}=N" for name in numbers)
+            raise ParseError("--set", f"{setting!r} is not one of: {allowed}")
+        fields[key] = int(value)
+    try:
+        return msgspec.convert(fields, Scenario)
+    except msgspec.ValidationError as error:
+        raise ParseError("--set", str(error)) from error
 
 
 def store_run(run: Run, folder: Path) -> None:

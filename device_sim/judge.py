@@ -1,0 +1,326 @@
+"""Judging: one provenance answer held against the truth, claim by claim.
+
+Each aspect of an item gets a verdict:
+
+* right: everything that the truth says is claimed, and nothing else is.
+* named: something is missing, and a gap of the answer says so.
+* unknowable: something is missing after the last read that anybody had of the item, and
+  the truth has the label of the read that was missed; no reader network could know.
+* silent: something is missing and nothing says so.
+* wrong: a claim contradicts the truth.
+
+A claim labelled `possible` is never wrong. A claim with an open end is held against the
+truth up to the last event that the answer has about the thing. Instants may differ by the
+tolerance of the truth file, which is the length of its longest pass.
+
+The answer is the JSON of `GET /provenance/{epc}` (docs/reference/provenance.md).
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from device_sim.facts import During, Facts, Thing, device_key
+from device_sim.world import format_time, parse_time
+from ledger.errors import ParseError
+from ledger.gs1.epc import canonical_key
+
+Verdict = Literal["right", "named", "unknowable", "silent", "wrong"]
+Row = Mapping[str, Any]
+
+VERDICTS: tuple[Verdict, ...] = ("right", "named", "unknowable", "silent", "wrong")
+ASPECTS = (
+    "farm lots", "path", "custody", "containment", "exposure", "sale", "state", "upstream",
+)  # fmt: skip
+# Gaps about where a thing came from; and gaps that are about something else altogether.
+ORIGIN_GAPS = frozenset(
+    {"no_origin", "unknown_inputs", "unknown_lot", "input_never_seen", "split_transformation"}
+)
+UNRELATED_GAPS = frozenset(
+    {"quantity_imbalance", "identical_events", "event_id_collision", "future_event"}
+)
+CELSIUS_SLACK = 0.0015
+ROLES = ("owner", "possessor")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is not right about one aspect of one item."""
+
+    epc: str
+    aspect: str
+    verdict: Verdict
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    kind: str
+    from_us: int | None
+    to_us: int | None
+
+
+def judge_item(facts: Facts, item: Thing, answer: Row | None) -> list[Finding]:
+    """Return what is not right about `answer`; `None` means that the item was not found.
+
+    Raises `ParseError` when the answer does not have the shape of an answer.
+    """
+    if answer is None:
+        return [Finding(item.epc, "path", "silent", "the ledger never heard of the item")]
+    try:
+        case = _Case(facts, item, answer)
+        return list(dict.fromkeys(case.findings()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ParseError(f"the answer about {item.epc}", f"is no answer: {error!r}") from error
+
+
+class _Case:
+    """One item, its answer and the truth."""
+
+    def __init__(self, facts: Facts, item: Thing, answer: Row) -> None:
+        self.facts = facts
+        self.item = item
+        self.answer = answer
+        self.gaps = [
+            _Gap(one["kind"], _instant(one["from"]), _instant(one["to"]))
+            for one in answer["gaps"]
+        ]
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield every finding, aspect by aspect."""
+        yield from self._judge_lots()
+        for aspect, found in self._judge_thing(self.item, None):
+            yield Finding(self.item.epc, aspect, *found)
+        yield from self._judge_sale()
+        yield from self._judge_state()
+        for key in sorted(self.item.lots):
+            lot = self.facts.lots[key]
+            for aspect, (verdict, what) in self._judge_thing(lot, self.item.made_us):
+                yield Finding(self.item.epc, "upstream", verdict, f"{lot.epc} {aspect}: {what}")
+
+    def _judge_lots(self) -> Iterator[Finding]:
+        rows = [
+            one
+            for one in self.answer["derivation"]["inputs"]
+            if canonical_key(one["output"]) == self.item.key
+        ]
+        claimed = {canonical_key(one["input"]) for one in rows}
+        certain = {canonical_key(one["input"]) for one in rows if not _possible(one)}
+        for key in sorted(certain - self.item.lots):
+            yield Finding(self.item.epc, "farm lots", "wrong", f"{key} is not in it")
+        named = any(one.kind in ORIGIN_GAPS for one in self.gaps)
+        for key in sorted(self.item.lots - claimed):
+            verdict: Verdict = "named" if named else "silent"
+            yield Finding(self.item.epc, "farm lots", verdict, f"{key} is missing")
+
+    def _judge_thing(
+        self, thing: Thing, until_us: int | None
+    ) -> Iterator[tuple[str, tuple[Verdict, str]]]:
+        """Yield (aspect, (verdict, what)) of an item, or of a lot up to its consumption."""
+        last_us = self._last_seen(thing)
+        end_us = min(x for x in (until_us, thing.ended_us, self.facts.end_us) if x is not None)
+        for found in self._compare(thing, self._stays(thing, last_us), thing.sites, end_us):
+            yield "path", found
+        for role in ROLES:
+            claims = self._holdings(thing, role, last_us)
+            for found in self._compare(thing, claims, thing.custody.get(role, ()), end_us):
+                yield "custody", (found[0], f"{role} {found[1]}")
+        for found in self._judge_containment(thing, last_us, end_us):
+            yield "containment", found
+        for found in self._judge_exposure(thing):
+            yield "exposure", found
+
+    def _compare(
+        self,
+        thing: Thing,
+        claims: Sequence[tuple[During, bool]],
+        truth: Sequence[During],
+        end_us: int,
+    ) -> Iterator[tuple[Verdict, str]]:
+        """Hold a claimed timeline against the true one; claims are (claim, certain)."""
+        slack_us = self.facts.tolerance_us
+        right = [During(one.what, one.from_us, _before(one.to_us, end_us)) for one in truth]
+        right = [one for one in right if one.to_us is not None and one.from_us < one.to_us]
+        for claim, certain in claims:
+            clipped = (claim.from_us, min(_before(claim.to_us, end_us), end_us))
+            wrong = _without(
+                clipped, [one for one in right if one.what == claim.what], slack_us
+            )
+            for from_us, to_us in wrong if certain else ():
+                yield "wrong", f"{claim.what} {_span(from_us, to_us)}"
+        for one in right:
+            same = [claim for claim, _ in claims if claim.what == one.what]
+            for missing in _without((one.from_us, _before(one.to_us, end_us)), same, slack_us):
+                verdict = self._excuse(thing, *missing)
+                yield verdict, f"{one.what} missing {_span(*missing)}"
+
+    def _excuse(self, thing: Thing, from_us: int, to_us: int) -> Verdict:
+        """Return what a hole in the answer is, from its gaps and the labels of the truth."""
+        slack_us = self.facts.tolerance_us
+        for gap in self.gaps:
+            if gap.kind in UNRELATED_GAPS:
+                continue
+            starts = gap.from_us if gap.from_us is not None else from_us
+            ends = gap.to_us if gap.to_us is not None else to_us
+            if starts - slack_us <= to_us and from_us <= ends + slack_us:
+                return "named"
+        keys = [thing.key, *(one.what for one in self.facts.containers(thing.key))]
+        labelled = any(key in self.facts.missed for key in keys)
+        late = from_us >= self._last_seen(thing) - slack_us
+        return "unknowable" if labelled and late else "silent"
+
+    def _last_seen(self, thing: Thing) -> int:
+        times = [
+            parse_time(one["event_time"])
+            for one in self.answer["events"]
+            if canonical_key(one["epc"]) == thing.key
+        ]
+        return max(times, default=thing.made_us)
+
+    def _stays(self, thing: Thing, last_us: int) -> list[tuple[During, bool]]:
+        stays = []
+        for one in self._rows("path", thing):
+            if one["place"] is not None:
+                place = canonical_key(one["place"])
+                site = self.facts.site_of.get(place, place)
+                stays.append((_claim(one, site, last_us), not _possible(one)))
+        return stays
+
+    def _holdings(self, thing: Thing, role: str, last_us: int) -> list[tuple[During, bool]]:
+        return [
+            (_claim(one, canonical_key(one["party"]), last_us), not _possible(one))
+            for one in self._rows("custody", thing)
+            if one["role"] == role and one["party"] is not None
+        ]
+
+    def _judge_containment(
+        self, thing: Thing, last_us: int, end_us: int
+    ) -> Iterator[tuple[Verdict, str]]:
+        truth = [one for one in self.facts.containers(thing.key) if one.from_us < end_us]
+        claims = [
+            (_claim(one, canonical_key(one["parent"]), last_us), not _possible(one))
+            for one in self._rows("containment", thing)
+        ]
+        yield from self._compare(thing, claims, truth, end_us)
+
+    def _judge_exposure(self, thing: Thing) -> Iterator[tuple[Verdict, str]]:
+        allowed = {
+            (one.what, time_us)
+            for one in thing.exposure
+            for time_us in self._sampled(one.what, one.from_us, one.to_us)
+        }
+        told: set[tuple[str, int]] = set()
+        for row in self._rows("conditions", thing):
+            if "temperature" not in str(row["type"]).lower() or row["device"] is None:
+                continue
+            device = device_key(row["device"])
+            first_us, last_us = parse_time(row["first"]), parse_time(row["last"])
+            series = {(device, one) for one in self._sampled(device, first_us, last_us)}
+            told |= series
+            if not _possible(row):
+                yield from self._check_readings(row, series, allowed)
+        missing = sorted(time_us for _, time_us in allowed - told)
+        if missing:
+            verdict = self._excuse(thing, missing[0], missing[-1])
+            yield verdict, f"{len(missing)} samples missing {_span(missing[0], missing[-1])}"
+
+    def _check_readings(
+        self, row: Row, series: set[tuple[str, int]], allowed: set[tuple[str, int]]
+    ) -> Iterator[tuple[Verdict, str]]:
+        where = f"{row['device']} {row['first']} to {row['last']}"
+        foreign = len(series - allowed)
+        if foreign or not series:
+            yield "wrong", f"{where}: {foreign} samples that it was not exposed to"
+            return
+        values = [self.facts.samples[device][time_us] for device, time_us in series]
+        if row["readings"] != len(values):
+            yield "silent", f"{where}: {row['readings']} of {len(values)} samples"
+        for name, claimed, true in (
+            ("min", row["min"], min(values)), ("max", row["max"], max(values)),
+        ):  # fmt: skip
+            if abs(claimed - true) > CELSIUS_SLACK:
+                yield "wrong", f"{where}: {name} {claimed}, truly {true}"
+
+    def _judge_sale(self) -> Iterator[Finding]:
+        sold_us = self.item.ended_us
+        sales = [
+            parse_time(one["event_time"])
+            for one in self.answer["events"]
+            if one["biz_step"] == "retail_selling"
+            and canonical_key(one["epc"]) == self.item.key
+        ]
+        near = [
+            one
+            for one in sales
+            if sold_us is not None and abs(one - sold_us) <= self.facts.tolerance_us
+        ]
+        for one in sales:
+            if one not in near:
+                yield Finding(self.item.epc, "sale", "wrong", f"not sold at {format_time(one)}")
+        if sold_us is not None and not near:
+            unseen = "sell" in self.facts.missed.get(self.item.key, ())
+            verdict: Verdict = "unknowable" if unseen else "silent"
+            yield Finding(self.item.epc, "sale", verdict, "the sale is missing")
+
+    def _judge_state(self) -> Iterator[Finding]:
+        """Yield what the state says that was not so at the last event about the item."""
+        state, last_us = self.answer["state"], self._last_seen(self.item)
+        slack_us = self.facts.tolerance_us
+        claims = [(role, state[role], self.item.custody.get(role, ())) for role in ROLES]
+        if state["place"] is not None:
+            place = canonical_key(state["place"])
+            claims.append(("place", self.facts.site_of.get(place, place), self.item.sites))
+        for name, claimed, truth in claims:
+            now = [one.what for one in truth if one.meets(last_us, last_us, slack_us)]
+            if claimed is not None and canonical_key(claimed) not in map(canonical_key, now):
+                what = f"{name} {claimed}, truly {' or '.join(now) or 'nowhere'}"
+                yield Finding(self.item.epc, "state", "wrong", what)
+
+    def _rows(self, part: str, thing: Thing) -> Iterator[Row]:
+        return (one for one in self.answer[part] if canonical_key(one["epc"]) == thing.key)
+
+    def _sampled(self, device: str, from_us: int, to_us: int | None) -> list[int]:
+        series = self.facts.samples.get(device, {})
+        return [one for one in series if from_us <= one and (to_us is None or one <= to_us)]
+
+
+def _claim(row: Row, what: str, last_us: int) -> During:
+    """Return a claimed span; an open end is what was last known, an open start its end."""
+    to_us = _instant(row["to"])
+    end_us = last_us if to_us is None else to_us
+    from_us = _instant(row["from"])
+    return During(what, end_us if from_us is None else from_us, end_us)
+
+
+def _possible(row: Row) -> bool:
+    return row.get("precision") == "possible" or bool(row.get("partial"))
+
+
+def _instant(text: str | None) -> int | None:
+    return None if text is None else parse_time(text)
+
+
+def _before(to_us: int | None, end_us: int) -> int:
+    return end_us if to_us is None else min(to_us, end_us)
+
+
+def _without(
+    span: tuple[int, int], covers: Iterable[During], slack_us: int
+) -> list[tuple[int, int]]:
+    """Return what `covers` leave of `span`, but for pieces not longer than the slack."""
+    pieces = [span]
+    for one in covers:
+        end_us = span[1] if one.to_us is None else one.to_us
+        pieces = [
+            piece
+            for start, end in pieces
+            for piece in ((start, min(end, one.from_us)), (max(start, end_us), end))
+            if piece[0] < piece[1]
+        ]
+    return [piece for piece in pieces if piece[1] - piece[0] > slack_us]
+
+
+def _span(from_us: int, to_us: int) -> str:
+    return f"from {format_time(from_us)} to {format_time(to_us)}"
