@@ -75,6 +75,8 @@ def check_structure(event: Event, *, partial: bool = False) -> Iterator[Fault]:
         yield Fault(
             "/action", f"{event.action[:20]!r} is unknown", f"want {', '.join(ACTIONS)}"
         )
+    if event.type == "TransactionEvent" and not event.biz_transactions and not partial:
+        yield Fault("/bizTransactionList", "is missing or empty", "name the transaction")
     is_withheld = partial and not any(field in event.raw for field in _WHAT)
     if not is_withheld:
         yield from _check_subject(event)

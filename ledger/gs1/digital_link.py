@@ -4,9 +4,9 @@
     (01)09506000134352(21)123                                          element string
 
 Any domain and any path before the primary identifier will do; the query, the fragment
-and one closing slash are ignored. A GTIN-8, -12 or -13 is filled to 14 digits. The check
-digit is verified. Compressed links and the names that version 1.1 withdrew (/gtin/…/ser/…)
-are no Digital Links here.
+and one closing slash are ignored. The names that version 1.2 withdrew (/gtin/…/ser/…) are
+read. A GTIN-8, -12 or -13 is filled to 14 digits. The check digit is verified. Compressed
+links are no Digital Links here.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -28,6 +28,29 @@ from ledger.gs1.keys import (
 
 _GTIN_LENGTHS = (8, 12, 13, 14)
 _GTIN_DIGITS = 14
+_NAMES = {
+    "gtin": "01",
+    "sscc": "00",
+    "gln": "414",
+    "party": "417",
+    "grai": "8003",
+    "giai": "8004",
+    "gsrn": "8018",
+    "gsrnp": "8017",
+    "gdti": "253",
+    "gcn": "255",
+    "ginc": "401",
+    "gsin": "402",
+    "itip": "8006",
+    "cpid": "8010",
+    "ser": "21",
+    "lot": "10",
+    "cpv": "22",
+    "tpx": "235",
+    "glnx": "254",
+    "cpsn": "8011",
+    "srin": "8019",
+}
 _WEB = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+")
 _ELEMENT = re.compile(r"\((\d{2,4})\)", re.ASCII)
 
@@ -60,7 +83,8 @@ def parse_digital_link(text: str) -> Epc | None:
         path = path.partition(stop)[0]
     segments = path.removesuffix("/").split("/")[1:]
     where = f"Digital Link {text[:80]!r}"
-    for n, ai in enumerate(segments[:-1]):
+    for n, name in enumerate(segments[:-1]):
+        ai = _NAMES.get(name, name)
         if ai in FORMS_OF_AI and _shape_fits(ai, segments[n + 1]):
             elements = _elements(segments[n:], where)
             if elements is not None:
@@ -112,8 +136,9 @@ def _is_serial_inline(form: Form) -> bool:
 
 def _elements(segments: list[str], where: str) -> Elements | None:
     """Return the identifiers in alternating path segments, or None where they are none."""
-    ai, value, *rest = segments
-    ais = rest[::2]
+    name, value, *rest = segments
+    ai = _NAMES.get(name, name)
+    ais = [_NAMES.get(one, one) for one in rest[::2]]
     allowed = QUALIFIERS_OF_AI[ai]
     if len(rest) % 2 or len(set(ais)) != len(ais) or not set(ais) <= set(allowed):
         return None
