@@ -29,6 +29,7 @@ from ingest.readers import (
 )
 from ingest.reads import (
     ITEMS_PER_MESSAGE_MAX,
+    MESSAGE_BYTES_MAX,
     Fault,
     Item,
     LineMessage,
@@ -84,6 +85,8 @@ def decode_message(message: Message) -> Decoded:
         return Decoded(items=(), faults=(Fault(where="", why=why),))
     items: list[Read | LineMessage | Sample] = []
     faults = list(parsed.faults)
+    if not parsed.items and not faults:
+        faults.append(not_a_read("there is nothing in it"))
     for item in parsed.items:
         try:
             items.append(_finish(item, message.received_us))
@@ -144,6 +147,8 @@ def _parse_payload(topic: str, payload: bytes) -> Parsed:
     fault = sparkplug.describe_topic(topic)
     if fault is not None:
         return Parsed(faults=(fault,))
+    if len(payload) > MESSAGE_BYTES_MAX:
+        raise ParseError("", f"has {len(payload)} bytes, at most {MESSAGE_BYTES_MAX} are read")
     if not payload.strip():
         return Parsed(faults=(not_a_read("an empty message"),))
     if payload.startswith(_SSE_STARTS):

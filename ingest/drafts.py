@@ -4,8 +4,8 @@ Each event gets its identity here and the citation of what it stands on, in
 
     "tagtrail:evidence": {"messages": 3, "root": "9f86d0…"}
 
-the tree hash over the SHA-256 of each message, in the order of receipt, and
-`"tagtrail:untimed": n` where n of its reads had no time of their own.
+the tree hash over the SHA-256 of each message, in the order in which its place took them,
+and `"tagtrail:untimed": n` where n of its reads had no time of their own.
 
 `eventID` is a UUIDv8 from an HMAC over the messages, the place and the ordinal of the
 event, so that the same inbox gives the same events.

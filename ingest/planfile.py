@@ -312,6 +312,8 @@ def _party(table: Table, parties: dict[str, str]) -> str:
 def _topics(table: Table, default: tuple[str, ...] | None) -> tuple[str, ...]:
     topics = table.texts("topics", default)
     for topic in topics:
+        if topic.startswith("$"):
+            raise table.error("topics", f"{topic!r:.80}: topics with $ are the broker's own")
         table.check("topics", lambda text: check_topic_filter(text, "filter"), topic)
     return topics
 

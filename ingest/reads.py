@@ -35,6 +35,15 @@ class Message:
     sha256: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message on its way into the inbox."""
+
+    topic: str
+    payload: bytes
+    received_us: int
+
+
 def message_hash(topic: str, payload: bytes) -> bytes:
     """Return the identity of a message: SHA-256 over topic, one zero byte and payload."""
     return sha256(topic.encode() + b"\0" + payload).digest()

@@ -24,7 +24,16 @@ from ingest.decode import decode_message
 from ingest.drafts import Ground, Outcome, Unresolved
 from ingest.interpret import interpret_samples, select_quantities
 from ingest.plan import Plan, SensorRule, Station, find_sensor, find_station, find_stations
-from ingest.reads import TICK_TOPIC, Fault, LineMessage, Message, Read, Sample
+from ingest.reads import (
+    TICK_TOPIC,
+    BatchEnded,
+    BatchStarted,
+    Fault,
+    LineMessage,
+    Message,
+    Read,
+    Sample,
+)
 from ingest.stations import StationState
 
 ROUTES_MAX = 10_000
@@ -177,8 +186,11 @@ class Site:
         if not found:
             return f"no station of the plan takes the topic {message.topic!r:.120}"
         outcome.counts["line messages"] += 1
-        state = self._state_of(found[0])
-        return stations.take_line(found[0], state, line, message, outcome)
+        station = found[0]
+        if isinstance(line, BatchStarted | BatchEnded):
+            station = next((one for one in found if one.transformation), station)
+        state = self._state_of(station)
+        return stations.take_line(station, state, line, message, outcome)
 
     def _take_sample(self, sample: Sample, message: Message, outcome: Outcome) -> str | None:
         outcome.counts["samples"] += 1

@@ -35,8 +35,6 @@ from ingest.reads import (
 )
 from ingest.smoothing import OpenPass, Pass
 
-BATCHES_MAX = 8
-
 
 @dataclass(slots=True)
 class OpenBatch:
@@ -166,7 +164,7 @@ def _end_passes(
             _add(station, state, events, one.messages, outcome, untimed=one.untimed)
 
 
-def _add(  # noqa: PLR0913  # the sixth is a flag of the ground, one call sets it
+def _add(  # the sixth is a flag of the ground, one call sets it
     station: Station,
     state: StationState,
     events: Iterable[Event],

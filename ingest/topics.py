@@ -12,6 +12,8 @@ last, a zero character, nothing at all, more than 65,535 bytes.
 Pure: no I/O, no clock, no randomness.
 """
 
+from collections.abc import Iterable
+
 from ingest.reads import TOPIC_BYTES_MAX
 from ledger.errors import ParseError
 
@@ -43,6 +45,27 @@ def topic_matches(pattern: str, topic: str) -> bool:
         if level == "#":
             return True
         if n >= len(levels) or level not in ("+", levels[n]):
+            return False
+    return len(wanted) == len(levels)
+
+
+def simplify_filters(patterns: Iterable[str]) -> list[str]:
+    """Return filters that take the same topics, without those that another one covers."""
+    distinct = list(dict.fromkeys(patterns))
+    return [
+        one
+        for one in distinct
+        if not any(other != one and _covers(other, one) for other in distinct)
+    ]
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Return whether the filter `wide` takes every topic that `narrow` takes."""
+    wanted, levels = wide.split("/"), narrow.split("/")
+    for n, level in enumerate(wanted):
+        if level == "#":
+            return True
+        if n >= len(levels) or levels[n] == "#" or level not in ("+", levels[n]):
             return False
     return len(wanted) == len(levels)
 

@@ -1,0 +1,78 @@
+"""SQLite as the gateway uses it: what is committed is on the disk, or it is an error.
+
+WAL with `synchronous=FULL`: COMMIT returns once the transaction's log is flushed, so what
+was committed survives a crash of the process and of the machine; a torn tail of the log
+is dropped when the file is next opened. Transactions are explicit.
+
+Each thread opens the file for itself; one waits `BUSY_SECONDS_MAX` for another's lock.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ledger.errors import ParseError, TagtrailError
+
+BUSY_SECONDS_MAX = 30.0
+
+
+class SpoolError(TagtrailError):
+    """The disk or the database refused; nothing of the transaction was kept."""
+
+
+def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
+    """Open the database at `path`, made with `schema` where it is new.
+
+    `version` is kept in the file; a file of another version is refused.
+    """
+    connection = None
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS_MAX, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        with transaction(connection):
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            if found == 0:
+                for statement in schema.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version}")
+                found = version
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise SpoolError(f"{path}: {error}") from error
+    if found != version:
+        connection.close()
+        raise ParseError(str(path), f"has version {found}; this program knows {version}")
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open an existing database at `path` to look only."""
+    if not path.is_file():
+        raise SpoolError(f"{path} does not exist; has this gateway ever run?")
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS_MAX, isolation_level=None)
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        raise SpoolError(f"{path}: {error}") from error
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Commit what the block wrote, all or nothing; raises `SpoolError` where the disk fails."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise SpoolError(f"the database refused: {error}") from error

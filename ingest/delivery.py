@@ -1,0 +1,70 @@
+"""From the outbox to the ledger: in order, again and again until it has it or refuses it.
+
+What the ledger takes leaves the outbox with its receipt. What it refuses for good is parked,
+and the statements of that key behind it wait, because each names the one before. When nobody
+can tell, everything stays and is sent again later; the ledger knows a statement by its id.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ingest.outbox import Outbox, Waiting
+from ledger.client.http import (
+    SUBMISSIONS_MAX,
+    Accepted,
+    CaptureClient,
+    LedgerRefusedError,
+    LedgerUnavailableError,
+)
+
+BACKOFF_SECONDS_MIN = 0.25
+BACKOFF_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """What became of one batch; `unavailable` says why nobody can tell, with a delay in s."""
+
+    accepted: int = 0
+    refused: int = 0
+    unavailable: str | None = None
+    retry_after: float = 0.0
+
+
+def deliver_once(
+    outbox: Outbox, client: CaptureClient, *, stage: Callable[[str], None]
+) -> Delivered:
+    """Send what waits, up to `SUBMISSIONS_MAX` statements, and settle what became of it."""
+    waiting = outbox.waiting(SUBMISSIONS_MAX)
+    if not waiting:
+        return Delivered()
+    stage("before the ledger")
+    try:
+        results = client.submit([one.submission for one in waiting])
+    except LedgerUnavailableError as error:
+        return Delivered(unavailable=error.why, retry_after=error.retry_after)
+    stage("after the ledger")
+    accepted: list[tuple[Waiting, int]] = []
+    refused: dict[bytes, tuple[Waiting, str]] = {}
+    for one, result in zip(waiting, results, strict=True):
+        match result:
+            case Accepted(index=index, statement_id=statement_id):
+                if statement_id == one.statement_id:
+                    accepted.append((one, index))
+                else:
+                    said = f"the ledger answered for the statement {statement_id.hex()}"
+                    refused.setdefault(one.kid, (one, said))
+            case LedgerRefusedError():
+                # Only a key's first counts: those behind it are refused for its sake.
+                refused.setdefault(one.kid, (one, str(result)))
+    outbox.settle(accepted, list(refused.values()))
+    stage("settled")
+    return Delivered(accepted=len(accepted), refused=len(refused))
+
+
+def next_delay(delay: float, delivered: Delivered) -> float:
+    """Return how many seconds to wait after `delivered`, where the last wait was `delay`."""
+    if delivered.unavailable is None:
+        return 0.0
+    doubled = min(max(2 * delay, BACKOFF_SECONDS_MIN), BACKOFF_SECONDS_MAX)
+    return max(doubled, min(delivered.retry_after, BACKOFF_SECONDS_MAX))

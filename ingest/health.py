@@ -1,0 +1,115 @@
+"""How a gateway is: what it took in, what it made of it, what waits and what is stuck.
+
+Read from the two databases of its folder, whether the gateway runs or not. Nothing here
+changes anything.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ingest import outbox
+from ingest.database import open_reader
+from ingest.drafts import Unresolved
+from ingest.inbox import InboxReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """A statement that the ledger refused for good, and how many wait behind it."""
+
+    kid: str
+    seq: int
+    statement_id: str
+    why: str
+    behind: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """The counts of one gateway since ever.
+
+    `unprocessed` messages are in the inbox and not in the outbox's cursor; `waiting`
+    statements are signed and not in the ledger; `entries` are.
+    """
+
+    messages: int
+    repeats: int
+    unprocessed: int
+    reads: int
+    samples: int
+    line_messages: int
+    events: int
+    statements: int
+    entries: int
+    waiting: int
+    quarantined_messages: int
+    faults: int
+    unresolved: int
+    parked: tuple[Parked, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that came in is processed, and all that was signed is in the ledger."""
+        return not self.unprocessed and not self.waiting
+
+
+def read_health(folder: Path) -> Health:
+    """Return how the gateway in `folder` is; raises `SpoolError` where it never ran."""
+    with InboxReader(folder) as inbox:
+        counts = inbox.counts()
+    db = open_reader(folder / outbox.FILE)
+    try:
+        cursor = db.execute("SELECT value FROM meta WHERE name = 'cursor'").fetchone()
+        counters = dict(db.execute("SELECT name, value FROM counter"))
+        entries = db.execute("SELECT count(*) FROM receipt").fetchone()[0]
+        waiting = db.execute("SELECT count(*) FROM statement").fetchone()[0]
+        parked = db.execute(
+            "SELECT s.kid, s.seq, s.statement_id, s.refused, (SELECT count(*) FROM statement b"
+            " WHERE b.kid = s.kid AND b.id > s.id) FROM statement s"
+            " WHERE s.refused IS NOT NULL ORDER BY s.id"
+        ).fetchall()
+    finally:
+        db.close()
+    return Health(
+        messages=counts.messages,
+        repeats=counts.repeats,
+        unprocessed=max(counts.newest_id - (0 if cursor is None else cursor[0]), 0),
+        reads=counters.get("reads", 0),
+        samples=counters.get("samples", 0),
+        line_messages=counters.get("line messages", 0),
+        events=counters.get("events", 0),
+        statements=counters.get("statements", 0),
+        entries=entries,
+        waiting=waiting,
+        quarantined_messages=counts.quarantined_messages,
+        faults=counts.faults,
+        unresolved=counters.get("unresolved", 0),
+        parked=tuple(
+            Parked(kid=kid.hex(), seq=seq, statement_id=sid.hex(), why=why, behind=behind)
+            for kid, seq, sid, why, behind in parked
+        ),
+    )
+
+
+def read_unresolved(folder: Path, count: int = -1) -> list[Unresolved]:
+    """Return what did not add up to an event, in order, `count` at most."""
+    db = open_reader(folder / outbox.FILE)
+    try:
+        rows = db.execute(
+            "SELECT place, first_us, last_us, why, epcs FROM unresolved ORDER BY id LIMIT ?",
+            (count,),
+        ).fetchall()
+    finally:
+        db.close()
+    return [
+        Unresolved(
+            place=place,
+            first_us=first,
+            last_us=last,
+            why=why,
+            epcs=msgspec.json.decode(epcs, type=tuple[str, ...]),
+        )
+        for place, first, last, why, epcs in rows
+    ]

@@ -1,0 +1,189 @@
+"""The outbox: signed statements on their way to the ledger, and how far processing got.
+
+One transaction per batch of messages stores all that the batch led to: the statements, the
+heads of their chains, the state of each place that changed, the id of the last message
+processed, what did not resolve and the counts. So a crash at any instant leaves either
+all of a batch or nothing of it, and the next start goes on from there: no event is lost and
+none is made twice.
+
+A statement leaves the outbox in one transaction with its receipt, and only once the ledger
+said that it has it. A crash between the ledger's answer and that transaction sends the
+statement again; the ledger knows it by its id. What the ledger refuses for good is parked with
+the reason, and later statements of the same key wait behind it, because they name it.
+
+Whoever owns this file can stop or delay statements; to drop one unseen is beyond him, for the
+next statement of the key names it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from ingest.database import open_database, transaction
+from ingest.drafts import Draft, Unresolved
+from ingest.sealing import Head, Sealed
+from ledger.tlog.merkle import Hash
+
+VERSION = 1
+FILE = "outbox.db"
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE chain (
+  kid BLOB PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, prev BLOB NOT NULL
+  ) WITHOUT ROWID;
+CREATE TABLE statement (
+  id INTEGER PRIMARY KEY, kid BLOB NOT NULL, seq INTEGER NOT NULL,
+  statement_id BLOB NOT NULL UNIQUE, events INTEGER NOT NULL, created_us INTEGER NOT NULL,
+  refused TEXT, submission BLOB NOT NULL);
+CREATE TABLE receipt (
+  statement_id BLOB PRIMARY KEY, kid BLOB NOT NULL, seq INTEGER NOT NULL,
+  idx INTEGER NOT NULL, events INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE state (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE evidence (root BLOB PRIMARY KEY, messages BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE unresolved (
+  id INTEGER PRIMARY KEY, place TEXT NOT NULL, first_us INTEGER NOT NULL,
+  last_us INTEGER NOT NULL, why TEXT NOT NULL, epcs TEXT NOT NULL);
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """All that one batch of messages led to."""
+
+    cursor: int
+    sealed: Sequence[Sealed]
+    heads: Mapping[bytes, Head]
+    states: Mapping[str, bytes]
+    gone: Sequence[str]
+    drafts: Sequence[Draft]
+    unresolved: Sequence[Unresolved]
+    counts: Mapping[str, int]
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A statement that the ledger does not have yet."""
+
+    id: int
+    kid: bytes
+    statement_id: bytes
+    submission: bytes
+
+
+class Outbox:
+    """One thread's hold on the outbox file; several may be open at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the outbox in `folder`, made where there is none."""
+        self._db = open_database(folder / FILE, _SCHEMA, VERSION)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
+
+    def cursor(self) -> int:
+        """Return the id of the last message that was processed, 0 before the first."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'cursor'").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def states(self) -> dict[str, bytes]:
+        """Return the state of each place as of the cursor."""
+        return dict(self._db.execute("SELECT name, data FROM state"))
+
+    def head(self, kid: bytes) -> Head:
+        """Return where the chain of this key goes on."""
+        row = self._db.execute(
+            "SELECT epoch, seq, prev FROM chain WHERE kid = ?", (kid,)
+        ).fetchone()
+        if row is None:
+            return Head(epoch=0, seq=0, prev=Hash(bytes(32)))
+        return Head(epoch=row[0], seq=row[1], prev=Hash(row[2]))
+
+    def commit(self, work: Work) -> None:
+        """Store all of `work` or nothing of it; raises `SpoolError` where the disk refuses."""
+        with transaction(self._db) as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (work.cursor,))
+            db.executemany(
+                "INSERT INTO statement (kid, seq, statement_id, events, created_us, submission)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (s.kid, s.seq, s.statement_id, s.events, work.now_us, s.submission)
+                    for s in work.sealed
+                ],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO chain VALUES (?, ?, ?, ?)",
+                [(kid, head.epoch, head.seq, head.prev) for kid, head in work.heads.items()],
+            )
+            db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", work.states.items())
+            db.executemany("DELETE FROM state WHERE name = ?", [(one,) for one in work.gone])
+            db.executemany(
+                "INSERT OR IGNORE INTO evidence VALUES (?, ?)",
+                [(draft.root, b"".join(draft.messages)) for draft in work.drafts],
+            )
+            db.executemany(
+                "INSERT INTO unresolved (place, first_us, last_us, why, epcs)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [
+                    (
+                        u.place,
+                        u.first_us,
+                        u.last_us,
+                        u.why,
+                        msgspec.json.encode(u.epcs).decode(),
+                    )
+                    for u in work.unresolved
+                ],
+            )
+            db.executemany(
+                "INSERT INTO counter VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+                work.counts.items(),
+            )
+
+    def waiting(self, count: int) -> list[Waiting]:
+        """Return up to `count` statements to deliver, in order; none behind a parked one."""
+        rows = self._db.execute(
+            "SELECT id, kid, statement_id, submission FROM statement WHERE kid NOT IN"
+            " (SELECT kid FROM statement WHERE refused IS NOT NULL) ORDER BY id LIMIT ?",
+            (count,),
+        )
+        return [
+            Waiting(id=n, kid=kid, statement_id=statement_id, submission=submission)
+            for n, kid, statement_id, submission in rows
+        ]
+
+    def settle(
+        self, accepted: Sequence[tuple[Waiting, int]], refused: Sequence[tuple[Waiting, str]]
+    ) -> None:
+        """Replace each accepted statement by its receipt; park each refused one."""
+        with transaction(self._db) as db:
+            for one, index in accepted:
+                db.execute(
+                    "INSERT OR IGNORE INTO receipt SELECT statement_id, kid, seq, ?, events"
+                    " FROM statement WHERE id = ?",
+                    (index, one.id),
+                )
+                db.execute("DELETE FROM statement WHERE id = ?", (one.id,))
+            db.executemany(
+                "UPDATE statement SET refused = ? WHERE id = ?",
+                [(why, one.id) for one, why in refused],
+            )
+
+    def unpark(self) -> int:
+        """Let parked statements try again, and return how many there were."""
+        with transaction(self._db) as db:
+            return db.execute(
+                "UPDATE statement SET refused = NULL WHERE refused IS NOT NULL"
+            ).rowcount

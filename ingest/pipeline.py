@@ -1,0 +1,251 @@
+"""The gateway's line, wired: inbox → site → seal → outbox → ledger.
+
+Each step is one method that does one durable write, so that a loop, a replay or a test can
+drive them:
+
+* `keep`      arrivals into the inbox; only then may they be acknowledged
+* `process`   the next messages of the inbox into statements: quarantine, then one
+              transaction of the outbox with all that came of them
+* `deliver`   statements to the ledger, and their receipts
+
+What survives a crash between any two of these writes: `process` is a function of the inbox,
+the plan and the state in the outbox, so what was not committed is done again, the same way.
+`stage` is called with a name between the writes; tests crash there.
+"""
+
+import fcntl
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Self
+
+from ingest.delivery import Delivered, deliver_once
+from ingest.drafts import Draft, Outcome, Unresolved
+from ingest.inbox import Inbox, Kept
+from ingest.outbox import Outbox, Work
+from ingest.plan import Plan
+from ingest.reads import TICK_TOPIC, Arrival
+from ingest.sealing import Head, Pen, Sealed, seal
+from ingest.settings import Settings, SettingsError, load_signers
+from ingest.site import Site, encode_tick
+from ledger.client.http import CaptureClient
+from ledger.cose import Signer
+from ledger.disclosure import EVENT_KEY_SIZE
+from ledger.gs1.epc import canonical_key
+from ledger.statement import Claims
+
+MESSAGES_PER_BATCH = 500
+LOCK_FILE = "gateway.lock"
+_US = 1_000_000
+
+
+def now_us() -> int:
+    """Return the gateway's clock, in microseconds since the epoch."""
+    return time.time_ns() // 1_000
+
+
+def no_stage(_name: str) -> None:
+    """Pass a stage by; tests crash here instead."""
+
+
+class FolderLock:
+    """The one process that runs a gateway's folder, as long as it holds this."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder, or raise `SettingsError` where another process has it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file: IO[bytes] = (folder / LOCK_FILE).open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise SettingsError(f"another gateway runs in {folder}; stop it first") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+class Processor:
+    """Inbox to outbox: one thread's, because the site's state is in its memory."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: Plan,
+        *,
+        clock_us: Callable[[], int] = now_us,
+        stage: Callable[[str], None] = no_stage,
+        draw: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """Open the folder's databases and take the state back as of the last commit."""
+        self._signers = _signers_of(settings, plan)
+        self._origin = settings.origin
+        self._clock_us = clock_us
+        self._stage = stage
+        self._draw = draw
+        self._site = Site(plan)
+        self._inbox = Inbox(settings.folder)
+        self._outbox = Outbox(settings.folder)
+        self._cursor = self._outbox.cursor()
+        gone = self._site.restore(self._outbox.states())
+        if gone:
+            unresolved = [one for found in gone.values() for one in found]
+            self._commit(self._cursor, Outcome(secret=b""), (list(gone), unresolved))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the databases back."""
+        self._inbox.close()
+        self._outbox.close()
+
+    def process(self) -> int:
+        """Process the next messages of the inbox, and return how many there were."""
+        messages = self._inbox.load_after(self._cursor, MESSAGES_PER_BATCH)
+        if not messages:
+            return 0
+        outcome = Outcome(secret=self._inbox.secret)
+        for message in messages:
+            self._site.take_message(message, outcome)
+        self._stage("before quarantine")
+        if outcome.faults:
+            self._inbox.store_faults(self._cursor, outcome.faults)
+            self._stage("after quarantine")
+        self._commit(messages[-1].id, outcome, ((), ()))
+        self._cursor = messages[-1].id
+        self._stage("after commit")
+        return len(messages)
+
+    def tick_if_due(self) -> bool:
+        """Keep a tick if some place was silent for long enough, and say whether it was.
+
+        The tick is processed in its turn, after what came in before it.
+        """
+        due_us = self._site.next_tick_us()
+        if due_us is None or self._clock_us() < due_us:
+            return False
+        if self._inbox.newest_id() != self._cursor:
+            return False  # messages wait that may end the silence
+        self.keep_tick(everything=False)
+        return True
+
+    def keep_tick(self, *, everything: bool) -> None:
+        """Keep a tick now; `everything` ends whatever is open."""
+        at = self._clock_us()
+        self._inbox.keep([Arrival(TICK_TOPIC, encode_tick(at, everything=everything), at)])
+        self._stage("after tick")
+
+    def _commit(
+        self, cursor: int, outcome: Outcome, gone: tuple[Sequence[str], Sequence[Unresolved]]
+    ) -> None:
+        sealed, heads = self._seal(outcome.drafts)
+        counts = dict(outcome.counts)
+        counts["statements"] = len(sealed)
+        unresolved = [*outcome.unresolved, *gone[1]]
+        counts["unresolved"] = len(unresolved)
+        work = Work(
+            cursor=cursor,
+            sealed=sealed,
+            heads=heads,
+            states=self._site.encode_parts(),
+            gone=gone[0],
+            drafts=outcome.drafts,
+            unresolved=unresolved,
+            counts={name: count for name, count in counts.items() if count},
+            now_us=self._clock_us(),
+        )
+        self._stage("before commit")
+        self._outbox.commit(work)
+
+    def _seal(self, drafts: Sequence[Draft]) -> tuple[list[Sealed], dict[bytes, Head]]:
+        by_party: dict[str, list[Draft]] = {}
+        for draft in drafts:
+            by_party.setdefault(canonical_key(draft.party), []).append(draft)
+        sealed: list[Sealed] = []
+        heads: dict[bytes, Head] = {}
+        for party, mine in by_party.items():
+            issuer, signer = self._signers[party]
+            pen = Pen(
+                signer=signer,
+                claims=Claims(iss=issuer, aud=self._origin, iat=self._clock_us() // _US),
+                draw=lambda: self._draw(EVENT_KEY_SIZE),
+            )
+            signed, head = seal(mine, pen, self._outbox.head(signer.kid))
+            sealed += signed
+            heads[signer.kid] = head
+        return sealed, heads
+
+
+class Keeper:
+    """Arrivals into the inbox, by a thread of its own."""
+
+    def __init__(self, folder: Path, *, stage: Callable[[str], None] = no_stage) -> None:
+        """Open the inbox in `folder`."""
+        self._inbox = Inbox(folder)
+        self._stage = stage
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._inbox.close()
+
+    def keep(self, arrivals: Sequence[Arrival]) -> Kept:
+        """Make `arrivals` durable; they may be acknowledged once this returns."""
+        self._stage("before keep")
+        kept = self._inbox.keep(arrivals)
+        self._stage("after keep")
+        return kept
+
+
+class Courier:
+    """Statements to the ledger, by a thread of its own."""
+
+    def __init__(
+        self, folder: Path, ledger_url: str, *, stage: Callable[[str], None] = no_stage
+    ) -> None:
+        """Open the outbox in `folder`; connects to the ledger at the first delivery."""
+        self._outbox = Outbox(folder)
+        self._client = CaptureClient(ledger_url)
+        self._stage = stage
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections and the database back."""
+        self._client.close()
+        self._outbox.close()
+
+    def deliver(self) -> Delivered:
+        """Send what waits, once."""
+        return deliver_once(self._outbox, self._client, stage=self._stage)
+
+    def unpark(self) -> int:
+        """Let what was refused before try again; returns how many statements."""
+        return self._outbox.unpark()
+
+
+def _signers_of(settings: Settings, plan: Plan) -> Mapping[str, tuple[str, Signer]]:
+    """Return the signer of each party of the plan that signs anything."""
+    signers = load_signers(settings)
+    signing = [station.party for station in plan.stations]
+    signing += [rule.party for rule in plan.sensors]
+    missing = sorted({one for one in signing if canonical_key(one) not in signers})
+    if missing:
+        raise SettingsError(
+            f"the plan {plan.name!r} has the party {missing[0]}, for which gateway.toml"
+            " has no key; enrol one with `tagtrail keys enrol`"
+        )
+    return signers

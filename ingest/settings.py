@@ -1,0 +1,131 @@
+"""The settings of one gateway: `gateway.toml` in its folder, and the keys it names.
+
+    ledger = "http://127.0.0.1:8080"          # may be overridden on the command line
+    origin = "tagtrail.example/demo"          # of the log that statements are for
+    log = "<vkey>"                            # the log's verification key
+    passphrase_file = "../keys/passphrase"    # else the environment's TAGTRAIL_PASSPHRASE
+    [[key]]
+    party = "https://id.gs1.org/417/9506000134352"
+    file = "keys/9506000134352.key"           # or env:NAME
+
+Paths are relative to the folder. One process may sign for several parties, with one enrolled
+key each; a party has one key here, for one key has one writer.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.tomltable import Table, parse_toml
+from ledger.client.http import parse_ledger_url
+from ledger.cose import Signer
+from ledger.errors import ParseError, TagtrailError
+from ledger.gs1.epc import canonical_key, parse_epc
+from ledger.keyfile import load_signer
+from ledger.tlog.note import parse_vkey
+
+FILE = "gateway.toml"
+PASSPHRASE_VARIABLE = "TAGTRAIL_PASSPHRASE"  # noqa: S105  # the name of a variable
+SETTINGS_BYTES_MAX = 1024 * 1024
+
+
+class SettingsError(TagtrailError):
+    """A gateway that cannot start because its folder does not have what it takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySetting:
+    """One key: the party it signs for, and where it is."""
+
+    party: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `gateway.toml` says; `ledger` is None where only the command line can say it."""
+
+    folder: Path
+    ledger: str | None
+    origin: str
+    log: str | None
+    passphrase_file: str | None
+    keys: tuple[KeySetting, ...]
+
+
+def load_settings(folder: Path) -> Settings:
+    """Return the settings of the gateway in `folder`; raises `ParseError` with the line."""
+    path = folder / FILE
+    try:
+        with path.open("rb") as file:
+            data = file.read(SETTINGS_BYTES_MAX)
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: {error.strerror}; `tagtrail init --party …` writes one"
+        ) from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ParseError(str(path), f"is no UTF-8 at byte {error.start}") from None
+    return parse_settings(text, folder)
+
+
+def parse_settings(text: str, folder: Path) -> Settings:
+    """Return the settings that `text` writes, paths relative to `folder`."""
+    root = parse_toml(text, str(folder / FILE))
+    ledger, log = root.optional_text("ledger"), root.optional_text("log")
+    if ledger is not None:
+        root.check("ledger", parse_ledger_url, ledger)
+    if log is not None:
+        root.check("log", parse_vkey, log)
+    keys = tuple(_parse_key(table) for table in root.tables("key"))
+    if not keys:
+        raise root.error("key", "is missing; a gateway signs with at least one")
+    parties = [canonical_key(key.party) for key in keys]
+    if len(set(parties)) != len(parties):
+        raise root.error("key", "gives one party two keys")
+    settings = Settings(
+        folder=folder,
+        ledger=ledger,
+        origin=root.text("origin"),
+        log=log,
+        passphrase_file=root.optional_text("passphrase_file"),
+        keys=keys,
+    )
+    root.close()
+    return settings
+
+
+def load_signers(settings: Settings) -> Mapping[str, tuple[str, Signer]]:
+    """Return for each party's canonical key the issuer as written and its signer."""
+    passphrase = _load_passphrase(settings)
+    signers: dict[str, tuple[str, Signer]] = {}
+    for key in settings.keys:
+        source = key.source
+        if not source.startswith("env:"):
+            source = str(settings.folder / source)
+        signers[canonical_key(key.party)] = (key.party, load_signer(source, passphrase))
+    return signers
+
+
+def _parse_key(table: Table) -> KeySetting:
+    party = table.check("party", parse_epc, table.text("party"))
+    key = KeySetting(party=party, source=table.text("file"))
+    table.close()
+    return key
+
+
+def _load_passphrase(settings: Settings) -> bytes:
+    given = os.environ.get(PASSPHRASE_VARIABLE)  # noqa: TID251  # settings are parsed here
+    if given:
+        return given.encode()
+    if settings.passphrase_file is None:
+        raise SettingsError(
+            f"no passphrase: set {PASSPHRASE_VARIABLE}, or passphrase_file in {FILE}"
+        )
+    path = settings.folder / settings.passphrase_file
+    try:
+        return path.read_bytes().removesuffix(b"\n")
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
