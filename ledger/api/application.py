@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from ledger.api import routes_log, routes_provenance, routes_statements
+from ledger.api import routes_keys, routes_log, routes_provenance, routes_statements
 from ledger.api.problems import (
     DEFECT,
     MALFORMED,
@@ -30,6 +30,7 @@ def create_application(ledger: Served) -> FastAPI:
     application.state.served = ledger
     application.include_router(routes_statements.router)
     application.include_router(routes_log.router)
+    application.include_router(routes_keys.router)
     application.include_router(routes_provenance.router)
     application.add_api_route("/status", get_status, response_model=None)
     application.add_api_route("/healthz", get_health, response_model=None)
