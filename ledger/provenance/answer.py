@@ -14,7 +14,7 @@ from ledger.provenance.conditions import Conditions, read_conditions
 from ledger.provenance.custody import OWNER, POSSESSOR, Custody, follow_custody
 from ledger.provenance.doubts import find_doubts
 from ledger.provenance.gap import Gap, in_order
-from ledger.provenance.journey import IN_TRANSIT, Journey, follow_journey
+from ledger.provenance.journey import Journey, follow_journey
 from ledger.provenance.pool import Correction, Node, Pool
 from ledger.provenance.source import EventSource
 from ledger.provenance.span import Moment, Span, until
@@ -137,7 +137,7 @@ def _state(story: Story, journey: Journey, custody: Custody, present: Moment) ->
     ]
     return State(
         place=journey.place,
-        in_transit=journey.in_transit or disposition == IN_TRANSIT,
+        in_transit=journey.in_transit,
         owner=_holding(custody, OWNER),
         possessor=_holding(custody, POSSESSOR),
         disposition=disposition,

@@ -18,6 +18,7 @@ from ledger.provenance.story import Told
 
 DEPARTURES = frozenset({"shipping", "departing", "consigning", "transporting"})
 ARRIVALS = frozenset({"receiving", "arriving", "accepting", "unloading"})
+VOID = "void_shipping"
 IN_TRANSIT = "in_transit"
 
 
@@ -83,6 +84,8 @@ class _Steps:
     def step(self, told: Told) -> None:
         node = told.node
         place = node.event.biz_location
+        if node.event.biz_step == VOID:
+            self.departed = None
         if place is not None:
             self._at(place, told)
         elif node.event.read_point is not None:
@@ -122,6 +125,7 @@ class _Steps:
         else:
             why += "its departure was not seen" + ("" if arrives else ", nor its arrival")
             self.journey.transits.append(Transit(since, node.moment, unseen=True))
+            self._end(since)  # nobody saw it there any later
         self.journey.unseen[node.name] = since
         gap = Gap(MOVED_UNSEEN, self.journey.thing, since, node.moment, (known, place), why)
         self.journey.gaps.append(gap)

@@ -1,0 +1,271 @@
+"""Scenarios of custody and places: who had it, who owned it, where it was."""
+
+from typing import Any
+
+from tests.ledger.provenance.fakes import (
+    AT_CENTRE,
+    AT_DAIRY,
+    AT_STORE,
+    CENTRE,
+    DAIRY,
+    FARM,
+    SHOPPER,
+    STORE,
+    ask,
+    commission,
+    custody,
+    gap_kinds,
+    item,
+    ledger_of,
+    object_event,
+    party,
+    receive,
+    ship,
+)
+
+
+def made() -> dict[str, Any]:
+    return commission("1 08:00", item(1), bizLocation=AT_DAIRY)
+
+
+def test_a_hand_over_is_intended_on_shipping_and_completed_on_receiving() -> None:
+    source = ledger_of(made(), ship("1 10:00", item(1), giver=DAIRY, taker=CENTRE))
+    on_its_way = ask(source, item(1))
+    assert on_its_way["state"]["possessor"] == DAIRY
+    assert on_its_way["state"]["owner"] == DAIRY
+    assert on_its_way["state"]["in_transit"]
+    assert "not_received_yet" in gap_kinds(on_its_way)
+    source.capture(receive("2 10:00", item(1), giver=DAIRY, taker=CENTRE), iss=CENTRE)
+    answer = ask(source, item(1))
+    for role in ("owner", "possessor"):
+        assert custody(answer, role) == [
+            (DAIRY, "1 08:00", "2 10:00"),
+            (CENTRE, "2 10:00", None),
+        ]
+    assert answer["custody"][1]["evidence"] == [[1, 0], [2, 0]]
+    assert [one["tier"] for one in answer["events"]] == [1, 1, 0]
+    assert gap_kinds(answer) <= {"no_conditions"}
+
+
+def test_34_ownership_passes_without_movement() -> None:
+    sale = object_event(
+        "1 10:00",
+        item(1),
+        bizStep="other",
+        sources=party("owner", DAIRY),
+        destinations=party("owner", STORE),
+    )
+    answer = ask(ledger_of(made(), sale), item(1))
+    assert custody(answer, "owner") == [(DAIRY, "1 08:00", "1 10:00"), (STORE, "1 10:00", None)]
+    assert custody(answer, "possessor") == [(DAIRY, "1 08:00", None)]
+    assert answer["state"]["place"] == AT_DAIRY
+
+
+def test_34_movement_passes_no_ownership() -> None:
+    lists = {
+        "sources": party("possessor", DAIRY),
+        "destinations": party("possessor", CENTRE),
+    }
+    answer = ask(
+        ledger_of(
+            made(),
+            object_event("1 10:00", item(1), bizStep="shipping", **lists),
+            object_event("2 10:00", item(1), bizStep="receiving", **lists),
+        ),
+        item(1),
+    )
+    assert custody(answer, "possessor")[-1] == (CENTRE, "2 10:00", None)
+    assert custody(answer, "owner") == []
+    assert "unknown_owner" in gap_kinds(answer)
+
+
+def test_34_in_a_drop_shipment_the_seller_owns_and_never_has() -> None:
+    lists = {
+        "sources": [("possessing_party", DAIRY), ("owning_party", CENTRE)],
+        "destinations": [("possessing_party", STORE), ("owning_party", STORE)],
+    }
+    answer = ask(
+        ledger_of(
+            made(),
+            object_event(
+                "1 09:00",
+                item(1),
+                bizStep="other",
+                sources=party("owner", DAIRY),
+                destinations=party("owner", CENTRE),
+            ),
+            object_event("1 10:00", item(1), bizStep="shipping", **lists),
+            object_event("2 10:00", item(1), bizStep="receiving", **lists),
+        ),
+        item(1),
+    )
+    assert [one[0] for one in custody(answer, "owner")] == [DAIRY, CENTRE, STORE]
+    assert [one[0] for one in custody(answer, "possessor")] == [DAIRY, STORE]
+    assert "conflicting_custody" not in gap_kinds(answer)
+
+
+def test_35_destined_to_one_and_received_by_another_is_a_conflict() -> None:
+    answer = ask(
+        ledger_of(
+            made(),
+            ship("1 10:00", item(1), giver=DAIRY, taker=CENTRE),
+            receive("2 10:00", item(1), giver=DAIRY, taker=STORE),
+        ),
+        item(1),
+    )
+    conflicts = [one for one in answer["gaps"] if one["kind"] == "conflicting_custody"]
+    assert [one["between"] for one in conflicts] == [[CENTRE, STORE], [CENTRE, STORE]]
+    assert answer["state"]["possessor"] == STORE
+
+
+def test_35_handed_on_by_one_who_never_had_it_is_a_conflict() -> None:
+    answer = ask(
+        ledger_of(made(), ship("1 10:00", item(1), giver=FARM, taker=CENTRE)),
+        item(1),
+    )
+    assert "conflicting_custody" in gap_kinds(answer)
+
+
+def test_36_a_voided_shipment_hands_nothing_over() -> None:
+    answer = ask(
+        ledger_of(
+            made(),
+            ship("1 10:00", item(1), giver=DAIRY, taker=CENTRE),
+            object_event("1 11:00", item(1), bizStep="void_shipping", bizLocation=AT_DAIRY),
+        ),
+        item(1),
+    )
+    assert answer["state"]["possessor"] == DAIRY
+    assert not answer["state"]["in_transit"]
+    assert not gap_kinds(answer) & {"not_received_yet", "conflicting_custody"}
+
+
+def test_36_a_return_after_sale_and_a_recall_that_is_lifted() -> None:
+    source = ledger_of(
+        made(),
+        ship("1 10:00", item(1), giver=DAIRY, taker=STORE),
+        receive("2 10:00", item(1), giver=DAIRY, taker=STORE, bizLocation=AT_STORE),
+        object_event(
+            "3 10:00",
+            item(1),
+            bizStep="retail_selling",
+            disposition="retail_sold",
+            sources=party("both", STORE),
+            destinations=party("both", SHOPPER),
+        ),
+        object_event("4 10:00", item(1), persistentDisposition={"set": ["recalled"]}),
+        object_event(
+            "5 10:00",
+            item(1),
+            bizStep="receiving",
+            disposition="returned",
+            sources=party("both", SHOPPER),
+            destinations=party("both", STORE),
+        ),
+        object_event("6 10:00", item(1), persistentDisposition={"unset": ["recalled"]}),
+    )
+    recalled = ask(source, item(1), at="4 12:00")
+    assert recalled["state"]["persistent"] == ["recalled"]
+    assert recalled["state"]["owner"] == SHOPPER
+    assert recalled["state"]["disposition"] == "retail_sold"
+    lifted = ask(source, item(1))
+    assert lifted["state"]["persistent"] == []
+    assert lifted["state"]["owner"] == STORE
+    assert lifted["state"]["disposition"] == "returned"
+    assert [one[0] for one in custody(lifted, "owner")] == [DAIRY, STORE, SHOPPER, STORE]
+
+
+def test_38_a_read_point_alone_makes_the_place_unknown() -> None:
+    source = ledger_of(
+        made(), object_event("1 10:00", item(1), readPoint=AT_DAIRY + "/254/gate")
+    )
+    answer = ask(source, item(1))
+    assert answer["state"]["place"] is None
+    assert "unknown_place" in gap_kinds(answer)
+    source.capture(object_event("1 11:00", item(1), bizStep="inspecting"))
+    assert ask(source, item(1))["state"]["place"] is None
+    source.capture(object_event("1 12:00", item(1), bizLocation=AT_DAIRY))
+    assert ask(source, item(1))["state"]["place"] == AT_DAIRY
+
+
+def test_an_event_without_place_leaves_the_place_as_it_was() -> None:
+    source = ledger_of(made(), object_event("1 10:00", item(1), bizStep="inspecting"))
+    answer = ask(source, item(1))
+    assert answer["state"]["place"] == AT_DAIRY
+    assert "unknown_place" not in gap_kinds(answer)
+
+
+def test_turning_up_elsewhere_without_departure_is_a_move_unseen_and_nobody_is_named() -> None:
+    answer = ask(
+        ledger_of(
+            made(),
+            (STORE, object_event("3 10:00", item(1), bizLocation=AT_STORE, bizStep="storing")),
+        ),
+        item(1),
+    )
+    (gap,) = [one for one in answer["gaps"] if one["kind"] == "moved_unseen"]
+    assert gap["between"] == [AT_DAIRY, AT_STORE]
+    assert {"unknown_custody", "no_conditions"} <= gap_kinds(answer)
+    assert answer["state"]["possessor"] is None
+    assert custody(answer, "possessor") == [(DAIRY, "1 08:00", "1 08:00")]
+
+
+def test_a_shipment_whose_receipt_was_missed_is_a_gap_between_its_two_ends() -> None:
+    answer = ask(
+        ledger_of(
+            made(),
+            ship("1 10:00", item(1), giver=DAIRY, taker=CENTRE),
+            (
+                CENTRE,
+                ship("3 10:00", item(1), giver=CENTRE, taker=STORE, bizLocation=AT_CENTRE),
+            ),
+            (
+                STORE,
+                receive("4 10:00", item(1), giver=CENTRE, taker=STORE, bizLocation=AT_STORE),
+            ),
+        ),
+        item(1),
+    )
+    assert {"missing_receiving", "moved_unseen"} <= gap_kinds(answer)
+    assert custody(answer, "possessor") == [
+        (DAIRY, "1 08:00", "1 10:00"),
+        (CENTRE, None, "4 10:00"),
+        (STORE, "4 10:00", None),
+    ]
+
+
+def test_a_receipt_whose_shipment_was_missed_is_a_gap() -> None:
+    answer = ask(
+        ledger_of(
+            made(),
+            receive("2 10:00", item(1), giver=DAIRY, taker=CENTRE, bizLocation=AT_CENTRE),
+        ),
+        item(1),
+    )
+    assert {"missing_shipping", "moved_unseen", "no_conditions"} <= gap_kinds(answer)
+    assert custody(answer, "possessor")[-1] == (CENTRE, "2 10:00", None)
+
+
+def test_a_stay_ends_with_the_departure_and_the_next_begins_with_the_arrival() -> None:
+    answer = ask(
+        ledger_of(
+            made(),
+            ship("1 10:00", item(1), giver=DAIRY, taker=CENTRE, bizLocation=AT_DAIRY),
+            receive("2 10:00", item(1), giver=DAIRY, taker=CENTRE, bizLocation=AT_CENTRE),
+        ),
+        item(1),
+    )
+    stays = [
+        (one["place"], one["from"][8:16], one["to"] and one["to"][8:16])
+        for one in answer["path"]
+    ]
+    assert stays == [(AT_DAIRY, "01T08:00", "01T10:00"), (AT_CENTRE, "02T10:00", None)]
+    assert "moved_unseen" not in gap_kinds(answer)
+
+
+def test_a_document_passed_on_by_the_ledger_names_nobody_as_holder() -> None:
+    source = ledger_of()
+    source.capture(made(), grade=1)
+    answer = ask(source, item(1))
+    assert custody(answer, "possessor") == []
+    assert "unknown_custody" in gap_kinds(answer)
