@@ -1,7 +1,7 @@
 """The tree against its definition, its own vectors and its properties."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import ParseError, VerificationError
@@ -103,6 +103,7 @@ def test_roots_follow_the_definition_at_every_size(size: int) -> None:
     assert tree_root(LEAVES[:size]) == edge.root() == root_from(node_at, TreeSize(size)) == want
 
 
+@settings(deadline=None)
 @given(sizes, st.data())
 def test_inclusion_proofs_follow_the_definition_and_verify(
     size: int, data: st.DataObject
@@ -118,6 +119,7 @@ def test_inclusion_proofs_follow_the_definition_and_verify(
     )
 
 
+@settings(deadline=None)
 @given(sizes, st.data())
 def test_consistency_proofs_follow_the_definition_and_verify(
     size: int, data: st.DataObject
@@ -134,6 +136,7 @@ def test_consistency_proofs_follow_the_definition_and_verify(
     )
 
 
+@settings(deadline=None)
 @given(sizes, st.data())
 def test_a_tree_with_one_other_leaf_is_not_consistent(size: int, data: st.DataObject) -> None:
     old = data.draw(st.integers(1, size))
@@ -161,6 +164,7 @@ def test_a_mismatch_tells_both_roots() -> None:
     assert (caught.value.signed, caught.value.computed) == (LEAVES[1], LEAVES[0])
 
 
+@settings(deadline=None)
 @given(sizes)
 def test_an_edge_grows_alike_from_nodes_hashes_and_leaves(size: int) -> None:
     from_nodes = CompactRange.from_nodes(node_at, TreeSize(size))

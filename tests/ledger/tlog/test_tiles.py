@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import ParseError
@@ -95,6 +95,7 @@ def test_a_tree_of_256_has_a_tile_of_one_hash_above_the_full_one() -> None:
     assert tile_width(0, 1, TreeSize(256)) == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, COUNT), st.integers(0, COUNT))
 def test_finished_tiles_of_two_steps_are_those_of_one(first: int, second: int) -> None:
     old, new = sorted((first, second))
@@ -156,6 +157,7 @@ def test_a_tile_of_another_length_is_refused(change: int) -> None:
         decode_tile(bytes(len(data) + change), 3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=20))
 def test_bundles_come_back(entries: list[bytes]) -> None:
     assert decode_bundle(encode_bundle(entries), len(entries)) == entries
