@@ -1,0 +1,231 @@
+"""`tagtrail gateway`: run live, replay recordings, say how it is, show the quarantine."""
+
+import dataclasses
+import json
+import logging
+import signal
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest.daemon import Gateway, GatewayRun
+from ingest.health import read_health, read_unresolved
+from ingest.inbox import Inbox, InboxReader, Quarantined
+from ingest.mqtt import check_client_id, parse_broker_url
+from ingest.pipeline import FolderLock
+from ingest.plan import Plan
+from ingest.planfile import parse_plan
+from ingest.replay import Replayed, read_recordings, replay, require_folder_of_gateway
+from ingest.settings import SettingsError, load_settings
+from ledger.epcis.times import format_time
+from ledger.errors import ParseError, TagtrailError
+
+EXIT_INCOMPLETE = 1
+PLAN_BYTES_MAX = 4 * 1024 * 1024
+DEFAULT_PLAN = Path(__file__).parents[1] / "docs" / "examples" / "plan.toml"
+_COUNTS = (
+    "messages",
+    "repeats",
+    "reads",
+    "samples",
+    "line_messages",
+    "events",
+    "statements",
+    "entries",
+    "unresolved",
+)
+_SHOWN_MAX = 50
+
+app = typer.Typer(
+    name="gateway", help="Read tags and sensors; sign what happened.", no_args_is_help=True
+)
+quarantine_app = typer.Typer(help="What could not be taken, and why.", no_args_is_help=True)
+app.add_typer(quarantine_app, name="quarantine")
+
+FolderOption = Annotated[
+    Path, typer.Option("--dir", help="The gateway's folder, or the ledger's that holds it.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("run")
+def run_gateway(
+    *,
+    folder: FolderOption,
+    broker: Annotated[str, typer.Option(help="mqtt://[user:password@]host[:port]")],
+    plan: Annotated[Path, typer.Option(help="The capture plan, TOML.")],
+    ledger: Annotated[str, typer.Option(help="The ledger's URL; else gateway.toml's.")] = "",
+    client_id: Annotated[
+        str, typer.Option(help="The MQTT client id, the same at each start.")
+    ] = "",
+) -> None:
+    """Run until SIGTERM or Ctrl-C: MQTT in, signed statements out, nothing lost between.
+
+    The first line on standard output is `subscribed at BROKER`, once messages are kept.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    gateway_folder = require_folder_of_gateway(folder)
+    settings = load_settings(gateway_folder)
+    url = ledger or settings.ledger
+    if not url:
+        raise SettingsError("no ledger: give --ledger URL, or ledger in gateway.toml")
+    with FolderLock(gateway_folder):
+        gateway = Gateway(
+            GatewayRun(
+                settings=settings,
+                plan=load_plan(plan),
+                broker=parse_broker_url(broker),
+                ledger_url=url,
+                client_id=check_client_id(client_id or _own_client_id(gateway_folder)),
+            )
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: gateway.stop())
+        where = parse_broker_url(broker)
+        gateway.run(lambda: typer.echo(f"subscribed at {where}"))
+
+
+@app.command("replay")
+def replay_files(
+    *,
+    files: Annotated[
+        list[Path], typer.Argument(help="Recorded output: JSON, arrays, NDJSON, text.")
+    ],
+    folder: Annotated[
+        Path, typer.Option("--dir", help="The ledger's folder; made where it is new.")
+    ],
+    plan: Annotated[Path, typer.Option(help="The capture plan, TOML.")] = DEFAULT_PLAN,
+    ledger: Annotated[
+        str, typer.Option(help="A running ledger's URL; else the one in DIR is served.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Take recorded reader output through the same line as live, to the last entry.
+
+    Exits 0 when each message is accounted for and each statement is in the ledger, else 1.
+    """
+    done = replay(read_recordings(files), load_plan(plan), folder, ledger_url=ledger or None)
+    typer.echo(json.dumps(_replay_json(done), indent=2) if as_json else _replay_text(done))
+    if not done.is_complete:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+@app.command("status")
+def show_status(*, folder: FolderOption, as_json: JsonOption = False) -> None:
+    """Say what came in, what became of it, what waits and what is stuck."""
+    gateway_folder = require_folder_of_gateway(folder)
+    health = read_health(gateway_folder)
+    unresolved = read_unresolved(gateway_folder, _SHOWN_MAX)
+    if as_json:
+        said = dataclasses.asdict(health) | {
+            "unresolved_list": [dataclasses.asdict(one) for one in unresolved]
+        }
+        typer.echo(json.dumps(said, indent=2))
+        return
+    lines = _count_lines({name: getattr(health, name) for name in _COUNTS})
+    lines += _count_lines(
+        {
+            "quarantined": health.quarantined_messages,
+            "unprocessed": health.unprocessed,
+            "waiting": health.waiting,
+            "parked": len(health.parked),
+        }
+    )
+    lines += [
+        f"parked: key {one.kid[:16]} seq {one.seq}: {one.why} ({one.behind} wait behind it)"
+        for one in health.parked
+    ]
+    lines += [
+        f"unresolved: {one.place} {format_time(one.first_us)}: {one.why}" for one in unresolved
+    ]
+    typer.echo("\n".join(lines))
+
+
+@quarantine_app.command("list")
+def list_quarantine(
+    *,
+    folder: FolderOption,
+    count: Annotated[int, typer.Option(help="How many lines at most; -1 for all.")] = -1,
+    as_json: JsonOption = False,
+) -> None:
+    """List what could not be taken: the message, the place in it, the reason."""
+    with InboxReader(require_folder_of_gateway(folder)) as inbox:
+        found = inbox.quarantine(count=count)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+        return
+    for one in found:
+        typer.echo(_quarantine_line(one))
+
+
+@quarantine_app.command("show")
+def show_quarantined(
+    *,
+    message: Annotated[int, typer.Argument(help="The message's number, as listed.")],
+    folder: FolderOption,
+) -> None:
+    """Show one message exactly as it was received, and why it was not taken."""
+    with InboxReader(require_folder_of_gateway(folder)) as inbox:
+        found = inbox.message(message)
+        faults = [one for one in inbox.quarantine(after=message - 1) if one.message == message]
+    if found is None:
+        raise SettingsError(f"there is no message {message} in the inbox")
+    typer.echo(f"message   {found.id}")
+    typer.echo(f"topic     {found.topic}")
+    typer.echo(f"received  {format_time(found.received_us)}")
+    typer.echo(f"sha256    {found.sha256.hex()}")
+    for one in faults:
+        typer.echo(f"because   {one.place + ': ' if one.place else ''}{one.why}")
+    typer.echo(f"payload   {len(found.payload)} bytes")
+    typer.echo(found.payload.decode("utf-8", "backslashreplace"))
+
+
+def load_plan(path: Path) -> Plan:
+    """Return the plan in the file at `path`; raises `ParseError` with line and key."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(PLAN_BYTES_MAX + 1)
+    except OSError as error:
+        raise TagtrailError(f"{path}: {error.strerror}") from error
+    try:
+        return parse_plan(data.decode("utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise ParseError(str(path), f"is no UTF-8 at byte {error.start}") from None
+
+
+def _own_client_id(folder: Path) -> str:
+    """Return a client id that is this folder's for ever, and no other's."""
+    with Inbox(folder) as inbox:
+        return f"tagtrail-{sha256(b'client id' + inbox.secret).hexdigest()[:16]}"
+
+
+def _count_lines(counts: dict[str, int]) -> list[str]:
+    return [f"{name.replace('_', ' '):<14}{count:>9,}" for name, count in counts.items()]
+
+
+def _quarantine_line(one: Quarantined) -> str:
+    place = f" {one.place}" if one.place else ""
+    return f"  message {one.message}, {one.topic}{place}: {one.why}"
+
+
+def _replay_text(done: Replayed) -> str:
+    counts = {name: done.count(name) for name in _COUNTS}
+    counts["quarantined"] = done.count("quarantined_messages")
+    lines = _count_lines(counts)
+    lines += [_quarantine_line(one) for one in done.quarantined]
+    if done.undelivered is not None:
+        lines.append(f"not delivered: {done.undelivered}")
+    return "\n".join(lines)
+
+
+def _replay_json(done: Replayed) -> dict[str, object]:
+    said: dict[str, object] = {name: done.count(name) for name in _COUNTS}
+    said["quarantined_messages"] = done.count("quarantined_messages")
+    said["quarantined"] = [dataclasses.asdict(one) for one in done.quarantined]
+    said["complete"] = done.is_complete
+    said["undelivered"] = done.undelivered
+    return said
