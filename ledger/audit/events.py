@@ -47,10 +47,15 @@ class _Kept:
 
 @dataclass(slots=True)
 class EventAudit:
-    """The stored events, compared as the entries come along."""
+    """The stored events, compared as the entries come along.
+
+    `shown` are the events of the entry that was checked last, as far as they are kept (None
+    for an erased one), or None if not all of them can be read.
+    """
 
     rows: Iterator[Sequence[object]]
     counts: EventCounts = field(default_factory=EventCounts)
+    shown: list[ShownEvent | None] | None = None
     _row: Sequence[object] | None = None
     _erased: dict[int, tuple[str, bytes]] = field(default_factory=dict)
 
@@ -66,6 +71,7 @@ class EventAudit:
         while self._row is not None and not _reaches(self._row, index):
             yield check_row("event", self._row) or _stray(self._row)
             self._row = next(self.rows, None)
+        self.shown = None
         if statement is None:
             for _ in self._rows_of(index):
                 pass
@@ -108,6 +114,7 @@ class EventAudit:
         self, index: int, statement: Statement, body: Capture
     ) -> Iterator[Finding]:
         kept: list[_Kept] = []
+        self.shown = []
         position = 0
         for row in self._rows_of(index):
             wrong = check_row("event", row)
@@ -125,6 +132,8 @@ class EventAudit:
             kept.append(event)
         if position < body.count:
             yield from self._missing(index, position, body.count)
+        if len(self.shown) != body.count:
+            self.shown = None
         yield from _check_root(index, kept, body)
 
     def _missing(self, index: int, first: int, end: int) -> Iterator[Finding]:
@@ -149,6 +158,7 @@ class EventAudit:
             self.counts.erased += 1
             place = event_row_id(index, position)
             self._erased[place] = (statement.iss, statement.kid)
+            self._show(None)
             return _Kept(position, Hash(stored), None)
         assert isinstance(data, bytes)
         try:
@@ -165,11 +175,17 @@ class EventAudit:
         hidden = withheld(event)
         self.counts.shown += not hidden
         self.counts.withheld += bool(hidden)
+        shown = ShownEvent(stored, shown_parts(event), hidden)
+        self._show(shown)
         try:
-            parse_shown(ShownEvent(stored, shown_parts(event), hidden))
+            parse_shown(shown)
         except ParseError as error:
             yield _no_event(index, position, error)
         return _Kept(position, Hash(stored), commitment(event))
+
+    def _show(self, shown: ShownEvent | None) -> None:
+        if self.shown is not None:
+            self.shown.append(shown)
 
 
 def _check_root(index: int, kept: Sequence[_Kept], body: Capture) -> Iterator[Finding]:

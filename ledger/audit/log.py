@@ -18,6 +18,7 @@ from typing import Protocol
 from ledger.audit.chain import Linked, follow_chain, read_entries
 from ledger.audit.events import EventAudit, EventCounts
 from ledger.audit.finding import Finding
+from ledger.audit.index import IndexAudit
 from ledger.audit.lookups import Lookup
 from ledger.audit.roots import Claim, Roots, check_signed
 from ledger.audit.signatures import VerifySignatures
@@ -101,12 +102,17 @@ class LogAudit:
         *,
         verify: VerifySignatures,
         progress: Callable[[int], None],
+        index: IndexAudit | None = None,
     ) -> None:
-        """Prepare; `progress` is called with each index, `trust` None trusts nobody."""
+        """Prepare; `progress` is called with each index, `trust` None trusts nobody.
+
+        With `index` the rows of the index are compared, too.
+        """
         self.summary = LogSummary(origin=trust.origin if trust else find_origin(evidence))
         self._evidence = evidence
         self._trust = trust
         self._progress = progress
+        self._index = index
         self._tree = AuditTree(evidence.tiles, evidence.fetch_tile)
         self._statements = StatementAudit(
             self.summary.origin, self._tree, evidence.fetch_entry, verify
@@ -158,7 +164,17 @@ class LogAudit:
             self.summary.statements[statement.sub] += 1
             self._take_notice(statement)
         yield from self._events.check_entry(index, statement)
+        if self._index is not None:
+            yield from self._check_index(linked, self._index)
         yield from self._tree.append(linked.leaf)
+
+    def _check_index(self, linked: Linked, index: IndexAudit) -> Iterator[Finding]:
+        shown = self._events.shown
+        if linked.entry is None or linked.statement is None or shown is None:
+            index.skip_entry(linked.index)
+            return
+        time_us = linked.entry.record_time_us
+        yield from index.check_entry(linked.index, time_us, linked.statement, shown)
 
     def _check_first(self, linked: Linked) -> Iterator[Finding]:
         if self._trust is not None and linked.leaf not in (None, self._trust.entry0):
@@ -185,6 +201,8 @@ class LogAudit:
         yield from self._key_entry.finish()
         yield from self._events.finish()
         yield from self._statements.finish()
+        if self._index is not None:
+            yield from self._index.finish(self._tree.size)
         summary, state = self.summary, self._statements.state
         summary.size = self._tree.size
         summary.checkpoint_size = roots.newest_size

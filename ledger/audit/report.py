@@ -25,7 +25,7 @@ KEYS_FROM_LEDGER = (
     "it with --trust."
 )
 PERMANENT = (
-    "That others are shown the same log: compare a checkpoint with theirs, or ask for witnesses.",
+    "That others are shown the same log: compare a checkpoint with what they have.",
     "That a key was not revoked, or an event not corrected, in entries after this copy.",
     "That the tag is on the right goods.",
     "That a tag was not cloned.",

@@ -7,7 +7,7 @@ needs no database toolkit, no server and no network, and it always ends.
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +23,13 @@ from rich.progress import (
 )
 
 from ledger.audit.finding import Findings
+from ledger.audit.index import IndexAudit, index_contradiction
 from ledger.audit.log import LogAudit, LogSummary
 from ledger.audit.report import Report, format_report, list_not_checked, report_to_json
 from ledger.audit.trustfile import Trust, parse_trust
 from ledger.client.cores import SignatureCores
 from ledger.client.files import (
+    IndexFiles,
     LedgerFiles,
     UnreadableError,
     read_own_trust,
@@ -89,13 +91,18 @@ def audit_folder(
     undecided = [trusting.why_none] if trusting.trust is None else []
     summary = LogSummary()
     try:
-        with LedgerFiles(folder) as files, SignatureCores() as cores:
+        with ExitStack() as stack:
+            rebuilt = _open_index(folder, findings, stack) if index else None
+            files = stack.enter_context(LedgerFiles(folder))
+            cores = stack.enter_context(SignatureCores())
             if files.signed_before is None:
                 undecided.append("signed.db is not here: a log cut short could pass.")
-            with (show or _show_nothing)(files.newest_index() + 1) as advance:
-                audit = LogAudit(files, trusting.trust, verify=cores.verify, progress=advance)
-                summary = audit.summary
-                findings.extend(audit.run())
+            advance = stack.enter_context((show or _show_nothing)(files.newest_index() + 1))
+            audit = LogAudit(
+                files, trusting.trust, verify=cores.verify, progress=advance, index=rebuilt
+            )
+            summary = audit.summary
+            findings.extend(audit.run())
         if trusting.trust is not None and not summary.checkpoint_size:
             undecided.append("No checkpoint that the log signed covers any entry.")
     except UnreadableError as error:
@@ -113,6 +120,16 @@ def audit_folder(
             witnesses=trusting.trust is not None and trusting.trust.wants_witnesses,
             index=index,
         ),
+    )
+
+
+def _open_index(folder: Path, findings: Findings, stack: ExitStack) -> IndexAudit:
+    """Open the index to be compared; what SQLite finds wrong in it goes to `findings`."""
+    files = IndexFiles(folder)
+    stack.callback(files.close)
+    findings.extend(map(index_contradiction, files.contradictions()))
+    return IndexAudit(
+        events=files.events(), mentions=files.mentions(), progress=files.progress()
     )
 
 

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from ledger.audit.index import EVENT_COLUMNS
 from ledger.audit.trustfile import TRUST_BYTES_MAX, TRUST_NAME
 from ledger.errors import TagtrailError
 
@@ -38,6 +39,7 @@ STEPS_BETWEEN_LOOKS = 1_000_000
 
 _EVIDENCE_TABLES = frozenset({"entry", "event", "tile", "checkpoint", "chain", "key_entry"})
 _SIGNED_TABLES = frozenset({"signed"})
+_INDEX_TABLES = frozenset({"event", "key", "mention", "progress"})
 
 _SELECT = {
     "entry": "SELECT idx, data FROM entry ORDER BY idx",
@@ -46,6 +48,10 @@ _SELECT = {
     "chain": "SELECT kid, epoch, seq, idx FROM chain ORDER BY idx",
     "key_entry": "SELECT kid, idx FROM key_entry ORDER BY idx",
 }
+_MENTIONS = (
+    "SELECT mention.eid, key.text, mention.role, mention.event_time_us "
+    "FROM mention LEFT JOIN key ON key.id = mention.key ORDER BY mention.eid"
+)
 _TILES_OF_LEVEL = "SELECT level, n, data FROM tile WHERE level = ? ORDER BY n"
 _TILES_OF_NO_LEVEL = (
     "SELECT level, n, data FROM tile "
@@ -70,8 +76,11 @@ class UnreadableError(TagtrailError):
 class ReadOnlyDatabase:
     """One SQLite file, open read-only, all reads in one transaction."""
 
-    def __init__(self, path: Path, tables: frozenset[str]) -> None:
-        """Open `path`, which must have just `tables`, or raise `UnreadableError`."""
+    def __init__(self, path: Path, tables: frozenset[str], *, indexes: bool = False) -> None:
+        """Open `path`, which must have just `tables`, or raise `UnreadableError`.
+
+        With `indexes` the tables may have any.
+        """
         self.path = path
         if not path.is_file():
             raise UnreadableError(path, "there is no such file")
@@ -81,7 +90,7 @@ class ReadOnlyDatabase:
             raise UnreadableError(path, _plain(error)) from error
         try:
             self._limit_work()
-            self._check_schema(tables)
+            self._check_schema(tables, indexes=indexes)
         except BaseException:
             self.close()
             raise
@@ -113,13 +122,17 @@ class ReadOnlyDatabase:
 
         self._connection.set_progress_handler(look, STEPS_BETWEEN_LOOKS)
 
-    def _check_schema(self, tables: frozenset[str]) -> None:
+    def _check_schema(self, tables: frozenset[str], *, indexes: bool) -> None:
         sql = "SELECT type, name FROM sqlite_schema WHERE type <> 'trigger'"
         found = {(str(kind), str(name)) for kind, name in self.rows(sql)}
         missing = sorted(tables - {name for kind, name in found if kind == "table"})
         if missing:
             raise UnreadableError(self.path, f"it has no table {missing[0]}")
-        extra = sorted(f"{kind} {name!r}" for kind, name in found if name not in tables)
+        extra = sorted(
+            f"{kind} {name!r}"
+            for kind, name in found
+            if name not in tables and not (indexes and kind == "index")
+        )
         if extra:
             raise UnreadableError(self.path, f"it has a foreign {extra[0]}")
 
@@ -178,6 +191,40 @@ class LedgerFiles:
         """Return the idx of the last entry as the table orders them, for the progress; -1."""
         row = self._evidence.first("SELECT max(idx) FROM entry")
         return row[0] if row is not None and isinstance(row[0], int) else -1
+
+
+class IndexFiles:
+    """The index of one ledger's folder: no evidence, but what answers are made from."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open `index.db`, or raise `UnreadableError`.
+
+        Open it before the evidence: an index is never ahead of the log that it follows.
+        """
+        self._index = ReadOnlyDatabase(folder / INDEX_NAME, _INDEX_TABLES, indexes=True)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._index.close()
+
+    def events(self) -> Iterator[Row]:
+        """Yield the rows of `event`, the columns of an `EventRow`, by eid."""
+        columns = ", ".join(EVENT_COLUMNS)
+        return self._index.rows(f"SELECT {columns} FROM event ORDER BY eid")  # noqa: S608 - our own names
+
+    def mentions(self) -> Iterator[Row]:
+        """Yield (eid, key text, role number, event_time_us) of each mention, by eid."""
+        return self._index.rows(_MENTIONS)
+
+    def progress(self) -> Iterator[Row]:
+        """Yield (next_idx,) of each row of `progress`, of which there should be one."""
+        return self._index.rows("SELECT next_idx FROM progress LIMIT 3")
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield what SQLite itself finds wrong between the tables and their indexes."""
+        for row in self._index.rows("PRAGMA integrity_check(20)"):
+            if row[0] != "ok":
+                yield str(row[0])
 
 
 def read_signed(folder: Path) -> list[Row] | None:

@@ -1,0 +1,207 @@
+"""Rebuilds the index from the evidence and compares, row by row (check 14).
+
+The rows come out of `ledger.projection`, the same function that wrote them, in the order of
+the events, and are compared as the audit of the log goes along: no second index is made.
+
+    event     all columns of an `EventRow`, by eid
+    mention   (eid, key text, role number, event_time_us), by eid
+    progress  the first entry that is not in the index yet
+
+Rows of an event that was erased are not compared: the rebuild cannot know what they said.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+
+from ledger.audit.finding import Finding
+from ledger.audit.stored import show
+from ledger.projection import (
+    ROLES,
+    CaptureHead,
+    EventRow,
+    ShownEvent,
+    event_row_id,
+    project_capture,
+    split_row_id,
+)
+from ledger.statement import Capture, Statement
+
+Row = Sequence[object]
+
+EVENT_COLUMNS = tuple(one.name for one in fields(EventRow))
+_ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
+
+
+class IndexAudit:
+    """The rows of the index, compared as the entries come along."""
+
+    def __init__(
+        self, *, events: Iterable[Row], mentions: Iterable[Row], progress: Iterable[Row]
+    ) -> None:
+        """Compare `events` and `mentions`, both ordered by eid, up to `progress`."""
+        self._events = _Cursor(events, 0)
+        self._mentions = _Cursor(mentions, 0)
+        self._progress = list(progress)
+        self._next = self._read_progress()
+        self.rows = 0
+
+    @property
+    def size(self) -> int:
+        """The number of entries that the index says it has followed."""
+        return self._next
+
+    def check_entry(
+        self,
+        index: int,
+        record_time_us: int,
+        statement: Statement,
+        shown: Sequence[ShownEvent | None],
+    ) -> Iterator[Finding]:
+        """Yield how the rows of the events of entry `index` differ from the rebuilt ones.
+
+        `shown` are its events in their order, each None if it was erased.
+        """
+        body = statement.body
+        if index >= self._next or not isinstance(body, Capture):
+            return
+        head = CaptureHead(
+            index=index, record_time_us=record_time_us, iss=statement.iss, grade=body.grade
+        )
+        rebuilt = project_capture(head, shown)
+        rows = {
+            row.eid: tuple(getattr(row, name) for name in EVENT_COLUMNS)
+            for row in rebuilt.events
+        }
+        mentions: dict[int, set[Row]] = {}
+        for mention in rebuilt.mentions:
+            named = (
+                mention.eid,
+                mention.key,
+                _ROLE_NUMBERS[mention.role],
+                mention.event_time_us,
+            )
+            mentions.setdefault(mention.eid, set()).add(named)
+        for position, event in enumerate(shown):
+            eid = event_row_id(index, position)
+            yield from self._check_event(eid, rows.get(eid), erased=event is None)
+            yield from self._check_mentions(eid, mentions.get(eid, set()), erased=event is None)
+
+    def skip_entry(self, index: int) -> None:
+        """Leave out the rows of an entry whose events cannot be known."""
+        for cursor in (self._events, self._mentions):
+            cursor.skip(event_row_id(index, 0), event_row_id(index + 1, 0))
+
+    def finish(self, size: int) -> Iterator[Finding]:
+        """Yield the rows that no event of the log's `size` entries has."""
+        for cursor, table in ((self._events, "event"), (self._mentions, "mention")):
+            for row in cursor.rest():
+                yield _finding(row[0], table, "no such row", show_row(row))
+        if len(self._progress) != 1 or self._next > size:
+            shown = ", ".join(show(row[0]) for row in self._progress) or "no row"
+            yield _finding(None, "progress", f"one row, {size} at most", shown)
+
+    def _read_progress(self) -> int:
+        value = self._progress[0][0] if self._progress else 0
+        return value if isinstance(value, int) else 0
+
+    def _check_event(
+        self, eid: int, expected: Row | None, *, erased: bool
+    ) -> Iterator[Finding]:
+        for row in self._events.before(eid):
+            yield _finding(row[0], "event", "no such row", show_row(row))
+        found = self._events.at(eid)
+        self.rows += len(found)
+        if erased:
+            return
+        assert expected is not None
+        if not found:
+            yield _finding(eid, "event", "a row", "no such row")
+        for row in found[:1]:
+            yield from _differences(eid, expected, row)
+
+    def _check_mentions(
+        self, eid: int, expected: set[Row], *, erased: bool
+    ) -> Iterator[Finding]:
+        for row in self._mentions.before(eid):
+            yield _finding(row[0], "mention", "no such row", show_row(row))
+        found = {tuple(row) for row in self._mentions.at(eid)}
+        self.rows += len(found)
+        if erased:
+            return
+        for row in sorted(found - expected, key=repr):
+            yield _finding(eid, "mention", "no such row", show_row(row))
+        for row in sorted(expected - found, key=repr):
+            yield _finding(eid, "mention", show_row(row), "no such row")
+
+
+class _Cursor:
+    """Rows in the order of one integer column, taken by its value."""
+
+    def __init__(self, rows: Iterable[Row], column: int) -> None:
+        self._rows = iter(rows)
+        self._column = column
+        self._row = next(self._rows, None)
+
+    def before(self, value: int) -> Iterator[Row]:
+        """Take the rows that cannot be any that is still to come."""
+        while self._row is not None and not self._reaches(self._row, value):
+            yield self._take()
+
+    def at(self, value: int) -> list[Row]:
+        """Take the rows with just that value."""
+        found = []
+        while self._row is not None and self._row[self._column] == value:
+            found.append(self._take())
+        return found
+
+    def skip(self, start: int, end: int) -> None:
+        """Drop the rows with a value from `start` to `end`, which come next."""
+        while self._row is not None and self._reaches(self._row, start):
+            if self._reaches(self._row, end):
+                return
+            self._take()
+
+    def rest(self) -> Iterator[Row]:
+        """Take all rows that are left."""
+        while self._row is not None:
+            yield self._take()
+
+    def _take(self) -> Row:
+        assert self._row is not None
+        row, self._row = self._row, next(self._rows, None)
+        return row
+
+    def _reaches(self, row: Row, value: int) -> bool:
+        at = row[self._column]
+        return isinstance(at, int) and at >= value
+
+
+def index_contradiction(why: str) -> Finding:
+    """Return the finding that the index contradicts itself."""
+    return _finding(None, "structure", "ok", why)
+
+
+def show_row(row: Row) -> str:
+    """Return a row of the index in short."""
+    return ", ".join(show(value) for value in row)
+
+
+def _differences(eid: int, expected: Row, found: Row) -> Iterator[Finding]:
+    for name, want, have in zip(EVENT_COLUMNS, expected, found, strict=True):
+        if (type(want), want) != (type(have), have):
+            yield _finding(eid, f"event.{name}", show(want), show(have))
+
+
+def _finding(eid: object, field: str, expected: str, computed: str) -> Finding:
+    index, position = split_row_id(eid) if isinstance(eid, int) and eid >= 0 else (None, 0)
+    about = f"event {position} of entry {index}" if index is not None else "the log"
+    return Finding(
+        check=14,
+        index=index,
+        field=f"index.db {field}",
+        expected=expected,
+        computed=computed,
+        what=f"The index says about {about} something else than the evidence.",
+    )

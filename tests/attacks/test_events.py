@@ -1,0 +1,107 @@
+"""Events are changed, deleted, erased with and without notice, or swapped."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledger.audit.finding import Result
+from ledger.audit.report import Report
+from ledger.cli.verify import audit_folder
+from ledger.disclosure import encode_event
+from ledger.statement import Erasure
+from tests.attacks.forger import forge
+from tests.attacks.ledgers import BuiltLedger, digest, event
+
+CAPTURE_OF_TWO, CAPTURE_OF_THREE, WITHHELD = 12, 13, 9
+ERASE = "UPDATE event SET data = NULL WHERE idx = ? AND position = ?"
+
+
+@pytest.fixture
+def attacked(small_ledger: Path, copy_of: Callable[[Path], Path]) -> Path:
+    return copy_of(small_ledger)
+
+
+def found(report: Report) -> list[tuple[int, int | None]]:
+    return [(finding.check, finding.index) for finding in report.findings]
+
+
+def test_a_changed_event_is_named_by_its_position(attacked: Path) -> None:
+    with forge(attacked) as evidence:
+        evidence.execute(
+            "UPDATE event SET data = ? WHERE idx = ? AND position = 1",
+            (encode_event(event(99, 9)), CAPTURE_OF_TWO),
+        )
+    report = audit_folder(attacked)
+    assert found(report) == [(11, CAPTURE_OF_TWO)]
+    assert report.findings[0].field == "event.data (position 1)"
+
+
+def test_two_swapped_events_of_one_statement_are_named(attacked: Path) -> None:
+    with forge(attacked) as evidence:
+        select = "SELECT data FROM event WHERE idx = ? ORDER BY position"
+        rows = evidence.execute(select, (CAPTURE_OF_TWO,)).fetchall()
+        for position, (data,) in enumerate(reversed(rows)):
+            evidence.execute(
+                "UPDATE event SET data = ? WHERE idx = ? AND position = ?",
+                (data, CAPTURE_OF_TWO, position),
+            )
+    assert found(audit_folder(attacked)) == [(11, CAPTURE_OF_TWO)] * 2
+
+
+def test_a_deleted_event_is_missing(attacked: Path) -> None:
+    with forge(attacked) as evidence:
+        evidence.execute(
+            "DELETE FROM event WHERE idx = ? AND position = 1", (CAPTURE_OF_THREE,)
+        )
+    report = audit_folder(attacked)
+    assert set(found(report)) == {(11, CAPTURE_OF_THREE)}
+    assert report.summary.events.missing == 1
+
+
+def test_an_added_event_belongs_to_no_statement(attacked: Path) -> None:
+    with forge(attacked) as evidence:
+        evidence.execute(
+            "INSERT INTO event VALUES (?, 2, ?, NULL)", (CAPTURE_OF_TWO, digest(1))
+        )
+    assert found(audit_folder(attacked)) == [(11, CAPTURE_OF_TWO)]
+
+
+def test_an_event_erased_without_notice_is_a_finding(attacked: Path) -> None:
+    with forge(attacked) as evidence:
+        evidence.execute(ERASE, (CAPTURE_OF_TWO, 1))
+    report = audit_folder(attacked)
+    assert found(report) == [(11, CAPTURE_OF_TWO)]
+    assert "without notice" in report.findings[0].what
+    assert (report.summary.events.erased, report.summary.events.missing) == (0, 1)
+
+
+def test_an_event_erased_after_notice_is_none(open_ledger: BuiltLedger) -> None:
+    notice = Erasure(((CAPTURE_OF_TWO, 1),), 0, digest(0))
+    open_ledger.say(open_ledger.gateway, notice)
+    open_ledger.publish()
+    open_ledger.close()
+    with forge(open_ledger.folder) as evidence:
+        evidence.execute(ERASE, (CAPTURE_OF_TWO, 1))
+    report = audit_folder(open_ledger.folder)
+    assert report.result is Result.VERIFIED, report.findings
+    assert report.summary.events.erased == 1
+    assert any("1 events, erased with notice" in text for text in report.not_checked)
+
+
+def test_a_notice_about_another_event_does_not_cover_an_erasure(
+    open_ledger: BuiltLedger,
+) -> None:
+    open_ledger.say(open_ledger.gateway, Erasure(((CAPTURE_OF_TWO, 0),), 0, digest(0)))
+    open_ledger.publish()
+    open_ledger.close()
+    with forge(open_ledger.folder) as evidence:
+        evidence.execute(ERASE, (CAPTURE_OF_TWO, 1))
+    assert found(audit_folder(open_ledger.folder)) == [(11, CAPTURE_OF_TWO)]
+
+
+def test_withheld_parts_are_counted_and_said_not_to_be_checked(small_ledger: Path) -> None:
+    report = audit_folder(small_ledger)
+    assert report.result is Result.VERIFIED
+    assert report.summary.events.withheld == 2
+    assert any("withhold of 2 events" in text for text in report.not_checked)
