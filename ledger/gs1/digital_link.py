@@ -4,8 +4,8 @@
     (01)09506000134352(21)123                                          element string
 
 Any domain and any path before the primary identifier will do; the query, the fragment
-and one closing slash are ignored. The names that version 1.2 withdrew (/gtin/…/ser/…) are
-read. A GTIN-8, -12 or -13 is filled to 14 digits. The check digit is verified. Compressed
+and one closing slash are ignored. The names that version 1.2 withdrew (/gtin/… for /01/…)
+are read. A GTIN-8, -12 or -13 is filled to 14 digits. The check digit is verified. Compressed
 links are no Digital Links here.
 
 Pure: no I/O, no clock, no randomness.
@@ -43,7 +43,7 @@ _NAMES = {
     "gsin": "402",
     "itip": "8006",
     "cpid": "8010",
-    "ser": "21",
+    "ser": "21",  # codespell:ignore ser
     "lot": "10",
     "cpv": "22",
     "tpx": "235",

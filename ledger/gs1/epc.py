@@ -31,6 +31,15 @@ __all__ = [
 
 EPC_CHARS_MAX = 1024
 _CACHE = 65_536
+# The spellings that nearly every event has, read in one go; `parse_epc` agrees with them.
+_SGTIN_URN = re.compile(
+    r"urn:epc:id:sgtin:(\d{6,12})\.(\d)(\d{0,6})\.([A-Za-z0-9\-._]{1,20})", re.ASCII
+)
+_SSCC_URN = re.compile(r"urn:epc:id:sscc:(\d{6,12})\.(\d)(\d{4,10})", re.ASCII)
+_SGTIN_KEY = re.compile(
+    r"https://id\.gs1\.org/01/(\d{13})(\d)/21/[A-Za-z0-9\-._]{1,20}", re.ASCII
+)
+_GTIN_DIGITS, _SSCC_DIGITS = 13, 17
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s\x00-\x1f\x7f]+")
 
 
@@ -63,10 +72,30 @@ def canonical_key(text: str) -> str:
 
     Never raises: a malformed identifier in an event stays what it is, and matches itself.
     """
+    common = _common_key(text)
+    if common is not None:
+        return common
     try:
         return parse_epc(text).key
     except ParseError:
         return text
+
+
+def _common_key(text: str) -> str | None:
+    """Return the key of a plainly spelled carton or pallet, None for all that is not."""
+    if match := _SGTIN_URN.fullmatch(text):
+        prefix, indicator, reference, serial = match.groups()
+        digits = indicator + prefix + reference
+        if len(digits) == _GTIN_DIGITS:
+            return f"{DOMAIN}/01/{digits}{check_digit(digits)}/21/{serial}"
+    elif match := _SGTIN_KEY.fullmatch(text):
+        if check_digit(match[1]) == match[2]:
+            return text
+    elif match := _SSCC_URN.fullmatch(text):
+        digits = match[2] + match[1] + match[3]
+        if len(digits) == _SSCC_DIGITS:
+            return f"{DOMAIN}/00/{digits}{check_digit(digits)}"
+    return None
 
 
 def matches_pattern(pattern: str, text: str) -> bool:

@@ -1,6 +1,8 @@
 """One identity whatever the spelling."""
 
+import re
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -33,7 +35,7 @@ prefixes = st.integers(6, 12).flatmap(
         "https://id.gs1.org/01/09506000134352/22/2A/10/LOT1/21/123",
         "https://id.gs1.org/01/09506000134352/10/LOT1/21/123?17=261231&x=y#top",
         "https://id.gs1.org/01/09506000134352/21/%31%32%33/",
-        "https://id.gs1.org/gtin/9506000134352/lot/LOT1/ser/123",
+        "https://id.gs1.org/gtin/9506000134352/lot/LOT1/ser/123",  # codespell:ignore ser
         "(01)09506000134352(21)123",
         "(01)9506000134352(10)LOT1(21)123(17)261231",
     ],
@@ -168,6 +170,37 @@ def test_what_is_malformed_is_named(text: str, why: str) -> None:
     assert canonical_key(text) == text
 
 
+common = st.one_of(
+    st.from_regex(
+        r"urn:epc:id:sgtin:[0-9]{5,13}\.[0-9]{0,8}\.[A-Za-z0-9.~%\-]{0,21}", fullmatch=True
+    ),
+    st.from_regex(r"urn:epc:id:sscc:[0-9]{5,13}\.[0-9]{3,12}", fullmatch=True),
+    st.from_regex(r"https://id\.gs1\.org/01/[0-9]{13,14}/21/[a-z0-9~]{0,21}", fullmatch=True),
+    st.builds(
+        lambda digits, serial: (
+            f"https://id.gs1.org/01/{digits}{check_digit(digits)}/21/{serial}"
+        ),
+        st.text(string.digits, min_size=13, max_size=13),
+        st.text(string.ascii_letters + "-._~", min_size=1, max_size=21),
+    ),
+    st.builds(
+        lambda digits, n, serial: f"urn:epc:id:sgtin:{digits[:n]}.{digits[n:]}.{serial}",
+        st.text(string.digits, min_size=13, max_size=13),
+        st.integers(6, 12),
+        st.text(string.ascii_letters + "-._~", min_size=1, max_size=21),
+    ),
+)
+
+
+@given(common)
+def test_the_short_way_to_a_key_leads_to_the_same_key(text: str) -> None:
+    try:
+        want = parse_epc(text).key
+    except ParseError:
+        want = text
+    assert canonical_key(text) == want
+
+
 @given(st.text())
 def test_a_key_never_raises_and_is_its_own_key(text: str) -> None:
     key = canonical_key(text)
@@ -259,3 +292,11 @@ def test_a_pattern_matches_by_identity(pattern: str, text: str, fits: bool) -> N
 def test_a_malformed_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(ParseError):
         matches_pattern(pattern, MILK)
+
+
+def test_the_examples_of_the_reference_page_are_true() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "identifiers.md"
+    rows = re.findall(r"\| `(urn:epc:[^`]+)` \| `(/[^`…]+)` \|", page.read_text())
+    assert len(rows) > 10
+    for urn, path in rows:
+        assert canonical_key(urn) == f"https://id.gs1.org{path}"

@@ -237,7 +237,7 @@ def test_any_hex_decodes_and_nothing_is_guessed(memory: str) -> None:
         assert same_memory(encode_tag(read.tag_uri), memory.upper())
     elif read.scheme is None:
         assert read.epc_uri == f"urn:epc:raw:{4 * len(memory)}.x{memory.upper()}"
-    assert parse_epc(read.epc_uri)
+    assert (parse_epc(read.epc_uri).scheme == "raw") is (read.scheme is None)
 
 
 @given(
