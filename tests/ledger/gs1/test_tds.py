@@ -230,6 +230,30 @@ def test_every_host_name_round_trips(host: str) -> None:
     assert take_hostname(BitReader(int(memory, 16), 4 * len(memory))) == host
 
 
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        (".ac", 0x0000),
+        (".fi", 0x0045),
+        (".li", 0x007F),
+        (".lk", 0x0080),
+        (".tr", 0x00DD),
+        (".zw", 0x00F4),
+        (".com.au", 0x0100),
+        (".co.uk", 0x0119),
+        (".gov.cn", 0x011F),
+        (".tech", 0x0180),
+    ],
+)
+def test_a_domain_has_the_bits_that_the_standard_lists(ending: str, code: int) -> None:
+    writer = BitWriter()
+    put_hostname(writer, f"x{ending}")
+    reader = BitReader(int(writer.to_hex(), 16), 4 * len(writer.to_hex()))
+    assert reader.take(7) == 0x43  # seven-bit text, three times seven bits
+    assert chr(reader.take(7)) == "x"
+    assert reader.take(14) == code
+
+
 @given(st.text("0123456789abcdefABCDEF", min_size=1, max_size=128))
 def test_any_hex_decodes_and_nothing_is_guessed(memory: str) -> None:
     read = decode_epc_memory(memory)
