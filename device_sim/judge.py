@@ -34,13 +34,22 @@ VERDICTS: tuple[Verdict, ...] = ("right", "named", "unknowable", "silent", "wron
 ASPECTS = (
     "farm lots", "path", "custody", "containment", "exposure", "sale", "state", "upstream",
 )  # fmt: skip
-# Gaps about where a thing came from; and gaps that are about something else altogether.
-ORIGIN_GAPS = frozenset(
-    {"no_origin", "unknown_inputs", "unknown_lot", "input_never_seen", "split_transformation"}
-)
-UNRELATED_GAPS = frozenset(
-    {"quantity_imbalance", "identical_events", "event_id_collision", "future_event"}
-)
+# Which kinds of gap admit that an aspect is not known, beside those that admit anything.
+ANY_GAPS = frozenset({"no_events", "withheld", "truncated"})
+ORIGIN_GAPS = ANY_GAPS | {
+    "no_origin", "unknown_inputs", "unknown_lot", "input_never_seen", "split_transformation",
+}  # fmt: skip
+WAY_GAPS = ANY_GAPS | {
+    "no_origin", "before_commissioning", "moved_unseen", "unknown_place", "missing_shipping",
+    "missing_receiving", "not_received_yet", "missing_add", "seen_together", "implicit_unpack",
+}  # fmt: skip
+GAPS_OF = {
+    "path": WAY_GAPS,
+    "custody": WAY_GAPS | {"conflicting_custody", "unknown_custody", "unknown_owner"},
+    "containment": WAY_GAPS | {"containment_cycle", "destroyed_with_contents"},
+    "exposure": ANY_GAPS
+    | {"no_origin", "no_conditions", "partial_sensor_window", "moved_unseen"},
+}
 CELSIUS_SLACK = 0.0015
 ROLES = ("owner", "possessor")
 
@@ -58,6 +67,7 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class _Gap:
     kind: str
+    thing: str
     from_us: int | None
     to_us: int | None
 
@@ -84,7 +94,12 @@ class _Case:
         self.item = item
         self.answer = answer
         self.gaps = [
-            _Gap(one["kind"], _instant(one["from"]), _instant(one["to"]))
+            _Gap(
+                one["kind"],
+                canonical_key(one["epc"]),
+                _instant(one["from"]),
+                _instant(one["to"]),
+            )
             for one in answer["gaps"]
         ]
 
@@ -95,56 +110,60 @@ class _Case:
             yield Finding(self.item.epc, aspect, *found)
         yield from self._judge_sale()
         yield from self._judge_state()
-        for key in sorted(self.item.lots):
+        for key in sorted(self.item.lots & self._claimed_lots()):
             lot = self.facts.lots[key]
             for aspect, (verdict, what) in self._judge_thing(lot, self.item.made_us):
                 yield Finding(self.item.epc, "upstream", verdict, f"{lot.epc} {aspect}: {what}")
 
     def _judge_lots(self) -> Iterator[Finding]:
-        rows = [
-            one
-            for one in self.answer["derivation"]["inputs"]
-            if canonical_key(one["output"]) == self.item.key
-        ]
-        claimed = {canonical_key(one["input"]) for one in rows}
-        certain = {canonical_key(one["input"]) for one in rows if not _possible(one)}
-        for key in sorted(certain - self.item.lots):
+        for key in sorted(self._claimed_lots(certainly=True) - self.item.lots):
             yield Finding(self.item.epc, "farm lots", "wrong", f"{key} is not in it")
-        named = any(one.kind in ORIGIN_GAPS for one in self.gaps)
-        for key in sorted(self.item.lots - claimed):
+        named = any(one.kind in ORIGIN_GAPS and one.thing == self.item.key for one in self.gaps)
+        for key in sorted(self.item.lots - self._claimed_lots()):
             verdict: Verdict = "named" if named else "silent"
             yield Finding(self.item.epc, "farm lots", verdict, f"{key} is missing")
+
+    def _claimed_lots(self, *, certainly: bool = False) -> set[str]:
+        return {
+            canonical_key(one["input"])
+            for one in self.answer["derivation"]["inputs"]
+            if canonical_key(one["output"]) == self.item.key
+            and not (certainly and _possible(one))
+        }
 
     def _judge_thing(
         self, thing: Thing, until_us: int | None
     ) -> Iterator[tuple[str, tuple[Verdict, str]]]:
         """Yield (aspect, (verdict, what)) of an item, or of a lot up to its consumption."""
-        last_us = self._last_seen(thing)
         end_us = min(x for x in (until_us, thing.ended_us, self.facts.end_us) if x is not None)
-        for found in self._compare(thing, self._stays(thing, last_us), thing.sites, end_us):
-            yield "path", found
-        for role in ROLES:
-            claims = self._holdings(thing, role, last_us)
-            for found in self._compare(thing, claims, thing.custody.get(role, ()), end_us):
-                yield "custody", (found[0], f"{role} {found[1]}")
-        for found in self._judge_containment(thing, last_us, end_us):
-            yield "containment", found
+        held = [one for one in self.facts.containers(thing.key) if one.from_us < end_us]
+        timelines = [
+            ("path", "at", self._stays(thing), thing.sites),
+            *(
+                ("custody", role, self._holdings(thing, role), thing.custody.get(role, ()))
+                for role in ROLES
+            ),
+            ("containment", "in", self._parents(thing), held),
+        ]
+        for aspect, word, claims, truth in timelines:
+            for verdict, what in self._compare((thing, aspect), claims, truth, end_us):
+                yield aspect, (verdict, f"{word} {what}")
         for found in self._judge_exposure(thing):
             yield "exposure", found
 
     def _compare(
         self,
-        thing: Thing,
+        about: tuple[Thing, str],
         claims: Sequence[tuple[During, bool]],
         truth: Sequence[During],
         end_us: int,
     ) -> Iterator[tuple[Verdict, str]]:
         """Hold a claimed timeline against the true one; claims are (claim, certain)."""
-        slack_us = self.facts.tolerance_us
+        slack_us, last_us = self.facts.tolerance_us, self._last_seen(about[0])
         right = [During(one.what, one.from_us, _before(one.to_us, end_us)) for one in truth]
         right = [one for one in right if one.to_us is not None and one.from_us < one.to_us]
         for claim, certain in claims:
-            clipped = (claim.from_us, min(_before(claim.to_us, end_us), end_us))
+            clipped = (claim.from_us, min(_before(claim.to_us, last_us), end_us))
             wrong = _without(
                 clipped, [one for one in right if one.what == claim.what], slack_us
             )
@@ -153,20 +172,20 @@ class _Case:
         for one in right:
             same = [claim for claim, _ in claims if claim.what == one.what]
             for missing in _without((one.from_us, _before(one.to_us, end_us)), same, slack_us):
-                verdict = self._excuse(thing, *missing)
+                verdict = self._excuse(about, *missing)
                 yield verdict, f"{one.what} missing {_span(*missing)}"
 
-    def _excuse(self, thing: Thing, from_us: int, to_us: int) -> Verdict:
+    def _excuse(self, about: tuple[Thing, str], from_us: int, to_us: int) -> Verdict:
         """Return what a hole in the answer is, from its gaps and the labels of the truth."""
-        slack_us = self.facts.tolerance_us
+        slack_us, (thing, aspect) = self.facts.tolerance_us, about
+        keys = [thing.key, *(one.what for one in self.facts.containers(thing.key))]
         for gap in self.gaps:
-            if gap.kind in UNRELATED_GAPS:
+            if gap.kind not in GAPS_OF[aspect] or gap.thing not in keys:
                 continue
             starts = gap.from_us if gap.from_us is not None else from_us
             ends = gap.to_us if gap.to_us is not None else to_us
             if starts - slack_us <= to_us and from_us <= ends + slack_us:
                 return "named"
-        keys = [thing.key, *(one.what for one in self.facts.containers(thing.key))]
         labelled = any(key in self.facts.missed for key in keys)
         late = from_us >= self._last_seen(thing) - slack_us
         return "unknowable" if labelled and late else "silent"
@@ -179,31 +198,27 @@ class _Case:
         ]
         return max(times, default=thing.made_us)
 
-    def _stays(self, thing: Thing, last_us: int) -> list[tuple[During, bool]]:
+    def _stays(self, thing: Thing) -> list[tuple[During, bool]]:
         stays = []
         for one in self._rows("path", thing):
             if one["place"] is not None:
                 place = canonical_key(one["place"])
                 site = self.facts.site_of.get(place, place)
-                stays.append((_claim(one, site, last_us), not _possible(one)))
+                stays.append((_claim(one, site), not _possible(one)))
         return stays
 
-    def _holdings(self, thing: Thing, role: str, last_us: int) -> list[tuple[During, bool]]:
+    def _holdings(self, thing: Thing, role: str) -> list[tuple[During, bool]]:
         return [
-            (_claim(one, canonical_key(one["party"]), last_us), not _possible(one))
+            (_claim(one, canonical_key(one["party"])), not _possible(one))
             for one in self._rows("custody", thing)
             if one["role"] == role and one["party"] is not None
         ]
 
-    def _judge_containment(
-        self, thing: Thing, last_us: int, end_us: int
-    ) -> Iterator[tuple[Verdict, str]]:
-        truth = [one for one in self.facts.containers(thing.key) if one.from_us < end_us]
-        claims = [
-            (_claim(one, canonical_key(one["parent"]), last_us), not _possible(one))
+    def _parents(self, thing: Thing) -> list[tuple[During, bool]]:
+        return [
+            (_claim(one, canonical_key(one["parent"])), not _possible(one))
             for one in self._rows("containment", thing)
         ]
-        yield from self._compare(thing, claims, truth, end_us)
 
     def _judge_exposure(self, thing: Thing) -> Iterator[tuple[Verdict, str]]:
         allowed = {
@@ -223,7 +238,7 @@ class _Case:
                 yield from self._check_readings(row, series, allowed)
         missing = sorted(time_us for _, time_us in allowed - told)
         if missing:
-            verdict = self._excuse(thing, missing[0], missing[-1])
+            verdict = self._excuse((thing, "exposure"), missing[0], missing[-1])
             yield verdict, f"{len(missing)} samples missing {_span(missing[0], missing[-1])}"
 
     def _check_readings(
@@ -286,12 +301,12 @@ class _Case:
         return [one for one in series if from_us <= one and (to_us is None or one <= to_us)]
 
 
-def _claim(row: Row, what: str, last_us: int) -> During:
-    """Return a claimed span; an open end is what was last known, an open start its end."""
-    to_us = _instant(row["to"])
-    end_us = last_us if to_us is None else to_us
-    from_us = _instant(row["from"])
-    return During(what, end_us if from_us is None else from_us, end_us)
+def _claim(row: Row, what: str) -> During:
+    """Return a claimed span; what has no known start is known at its end only."""
+    from_us, to_us = _instant(row["from"]), _instant(row["to"])
+    if from_us is None:
+        from_us = to_us if to_us is not None else parse_time("9999-01-01T00:00:00Z")
+    return During(what, from_us, to_us)
 
 
 def _possible(row: Row) -> bool:
