@@ -311,4 +311,8 @@ def _plain(error: Exception) -> str:
         return "it leads in a circle, or holds more than a file of its size can hold"
     if isinstance(error, UnicodeError):
         return "its schema is damaged"
+    if str(error) == "unable to open database file":
+        return (
+            "it or the -wal file beside it cannot be opened; copy both to where you may write"
+        )
     return str(error)
