@@ -1,7 +1,4 @@
-"""The network of a scenario as a drawing: sites, what their doors do, roads, faults.
-
-Pure: no I/O, no clock, no randomness.
-"""
+"""The network of a scenario as a drawing: sites, what their doors do, roads, faults."""
 
 from rich.tree import Tree
 

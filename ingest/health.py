@@ -31,12 +31,14 @@ class Health:
     """The counts of one gateway since ever.
 
     `unprocessed` messages are in the inbox and not in the outbox's cursor; `waiting`
-    statements are signed and not in the ledger; `entries` are.
+    statements are signed and not in the ledger; `entries` are. `is_open` says that some
+    place has reads or samples which a tick will end.
     """
 
     messages: int
     repeats: int
     unprocessed: int
+    is_open: bool
     reads: int
     samples: int
     line_messages: int
@@ -51,8 +53,8 @@ class Health:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that came in is processed, and all that was signed is in the ledger."""
-        return not self.unprocessed and not self.waiting
+        """Whether all that came in is processed, ended, and in the ledger."""
+        return not self.unprocessed and not self.is_open and not self.waiting
 
 
 def read_health(folder: Path) -> Health:
@@ -61,7 +63,7 @@ def read_health(folder: Path) -> Health:
         counts = inbox.counts()
     db = open_reader(folder / outbox.FILE)
     try:
-        cursor = db.execute("SELECT value FROM meta WHERE name = 'cursor'").fetchone()
+        meta = dict(db.execute("SELECT name, value FROM meta"))
         counters = dict(db.execute("SELECT name, value FROM counter"))
         entries = db.execute("SELECT count(*) FROM receipt").fetchone()[0]
         waiting = db.execute("SELECT count(*) FROM statement").fetchone()[0]
@@ -75,7 +77,8 @@ def read_health(folder: Path) -> Health:
     return Health(
         messages=counts.messages,
         repeats=counts.repeats,
-        unprocessed=max(counts.newest_id - (0 if cursor is None else cursor[0]), 0),
+        unprocessed=max(counts.newest_id - meta.get("cursor", 0), 0),
+        is_open=bool(meta.get("open", 0)),
         reads=counters.get("reads", 0),
         samples=counters.get("samples", 0),
         line_messages=counters.get("line messages", 0),

@@ -62,6 +62,7 @@ class Work:
     drafts: Sequence[Draft]
     unresolved: Sequence[Unresolved]
     counts: Mapping[str, int]
+    is_open: bool
     now_us: int
 
 
@@ -114,6 +115,7 @@ class Outbox:
         """Store all of `work` or nothing of it; raises `SpoolError` where the disk refuses."""
         with transaction(self._db) as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (work.cursor,))
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('open', ?)", (int(work.is_open),))
             db.executemany(
                 "INSERT INTO statement (kid, seq, statement_id, events, created_us, submission)"
                 " VALUES (?, ?, ?, ?, ?, ?)",

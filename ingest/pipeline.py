@@ -160,6 +160,7 @@ class Processor:
             drafts=outcome.drafts,
             unresolved=unresolved,
             counts={name: count for name, count in counts.items() if count},
+            is_open=self._site.next_tick_us() is not None,
             now_us=self._clock_us(),
         )
         self._stage("before commit")
