@@ -13,7 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from tests.vectors import cose_cases, trust_body_cases, trust_cases, trust_key_cases
+from tests.vectors import (
+    cose_cases,
+    statement_cases,
+    trust_body_cases,
+    trust_cases,
+    trust_key_cases,
+)
 from tests.vectors.scene import play, play_base
 
 FOLDER = Path(__file__).parent
@@ -39,6 +45,7 @@ def trust_vectors() -> Iterator[tuple[str, dict[str, object]]]:
 def vectors() -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the name, folder first, and the content of every vector."""
     yield from cose_cases.vectors()
+    yield from statement_cases.vectors()
     yield from trust_vectors()
 
 
