@@ -28,7 +28,13 @@ from ledger.projection import (
 from ledger.statement import Capture, parse_statement
 from ledger.store.evidence import EvidenceReader, StoredEvent
 from ledger.store.schema import create_index_tables
-from ledger.store.sqlite import create_database, open_writer, raw, transaction
+from ledger.store.sqlite import (
+    StorageError,
+    create_database,
+    open_writer,
+    raw,
+    transaction,
+)
 
 INDEX_NAME = "index.db"
 # Grows with every change of the tables or of the projection; another number is rebuilt.
@@ -58,13 +64,16 @@ def open_index(folder: Path, evidence: EvidenceReader) -> "Index":
 
 
 def _is_usable(path: Path, evidence: EvidenceReader) -> bool:
-    engine = open_writer(path, durable=False)
+    try:
+        engine = open_writer(path, durable=False)
+    except StorageError:
+        return False
     try:
         with raw(engine) as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             (next_index,) = connection.execute("SELECT next_idx FROM progress").fetchone()
         return bool(version == INDEX_VERSION and next_index <= evidence.load_size())
-    except (sqlite3.DatabaseError, TypeError):
+    except (sqlite3.DatabaseError, StorageError, TypeError):
         return False
     finally:
         engine.dispose()

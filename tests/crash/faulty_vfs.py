@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import signal
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,9 +24,7 @@ IOERR_FSYNC = 10 | 4 << 8
 IOERR_TRUNCATE = 10 | 6 << 8
 
 _POINTER = ctypes.c_void_p
-_WRITE = ctypes.CFUNCTYPE(
-    ctypes.c_int, _POINTER, _POINTER, ctypes.c_int, ctypes.c_int64
-)
+_WRITE = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, _POINTER, ctypes.c_int, ctypes.c_int64)
 _TRUNCATE = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, ctypes.c_int64)
 _SYNC = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, ctypes.c_int)
 _OPEN = ctypes.CFUNCTYPE(
@@ -109,7 +108,7 @@ class FaultyVfs:
         self.fail_at = 0  # No step has number 0.
         self.fault = Fault.EIO
         self.broken = False  # After a fault the disk stays broken.
-        self.report: Callable[[Step], None] = lambda step: None
+        self.report: Callable[[Step], None] = _say_nothing
 
     def arm(self, fail_at: int, fault: Fault) -> None:
         """Let the `fail_at`-th step from now (1 is the next) meet `fault`."""
@@ -160,9 +159,7 @@ class FaultyVfs:
             self._methods[real] = copy
         return self._methods[real]
 
-    def _step(
-        self, call: str, file: int, perform: Callable[[float], int], failed: int
-    ) -> int:
+    def _step(self, call: str, file: int, perform: Callable[[float], int], failed: int) -> int:
         self.steps += 1
         if self.broken:
             return failed
@@ -193,8 +190,6 @@ class FaultyVfs:
 
 def load_library() -> ctypes.CDLL | None:
     """Return the library that `sqlite3` is linked with, or None if it is not shared."""
-    import sqlite3
-
     maps = Path("/proc/self/maps")
     if not maps.exists() or not sqlite3.sqlite_version:
         return None
@@ -204,6 +199,10 @@ def load_library() -> ctypes.CDLL | None:
 
 def _base_name(name: int | None) -> str:
     return Path(os.fsdecode(ctypes.string_at(name))).name if name else "temporary"
+
+
+def _say_nothing(_: Step) -> None:
+    pass
 
 
 def _kill() -> None:

@@ -89,7 +89,9 @@ class Source:
 
     def capture(self, count: int, *, epcs: int = 1, label: str = "") -> Submission:
         """Return a submission of `count` new events of `epcs` items each."""
-        events = tuple(make_event(f"{self.name}/{label}{self.seq}/{n}", epcs) for n in range(count))
+        events = tuple(
+            make_event(f"{self.name}/{label}{self.seq}/{n}", epcs) for n in range(count)
+        )
         root = events_root(commitment(event) for event in events)
         return Submission(self.say(Capture(2, count, root)), events)
 
