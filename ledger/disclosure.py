@@ -119,24 +119,23 @@ def commit_parts(event_key: bytes, parts: Sequence[Part]) -> Hash:
 
 def commitment(event: SubmittedEvent) -> Hash:
     """Return the commitment to `event`, whole or not."""
-    match event:
-        case WholeEvent():
-            return commit_parts(event.event_key, event.parts)
-        case WithheldEvent():
-            return _root_of_eight(leaf_hashes(event))
+    if isinstance(event, WholeEvent):
+        return commit_parts(event.event_key, event.parts)
+    return _root_of_eight(leaf_hashes(event))
 
 
 def leaf_hashes(event: SubmittedEvent) -> tuple[Hash, ...]:
     """Return the eight leaf hashes under the commitment to `event`."""
-    match event:
-        case WholeEvent(event_key=key):
-            pairs = enumerate(event.parts)
-            return tuple(part_leaf(n, salt(key, n), part) for n, part in pairs)
-        case WithheldEvent():
-            return tuple(
-                part_leaf(n, *item) if isinstance(item, tuple) else item
-                for n, item in enumerate(event.shown)
-            )
+    return tuple(
+        part_leaf(n, *item) if isinstance(item, tuple) else item
+        for n, item in enumerate(_shown(event))
+    )
+
+
+def _shown(event: SubmittedEvent) -> tuple[Shown | Hash, ...]:
+    if isinstance(event, WithheldEvent):
+        return event.shown
+    return tuple((salt(event.event_key, n), part) for n, part in enumerate(event.parts))
 
 
 def _root_of_eight(leaves: Sequence[bytes]) -> Hash:
@@ -182,15 +181,8 @@ def withhold(event: SubmittedEvent, parts: Iterable[int]) -> WithheldEvent:
     """
     hidden = frozenset(parts)
     leaves = leaf_hashes(event)
-    shown: Iterable[Shown | Hash]
-    match event:
-        case WholeEvent(event_key=key):
-            shown = ((salt(key, n), part) for n, part in enumerate(event.parts))
-        case WithheldEvent():
-            shown = event.shown
-    result = WithheldEvent(
-        tuple(leaves[n] if n in hidden else item for n, item in enumerate(shown))
-    )
+    shown = enumerate(_shown(event))
+    result = WithheldEvent(tuple(leaves[n] if n in hidden else item for n, item in shown))
     _require_salted_identity(result)
     return result
 
@@ -206,22 +198,17 @@ def _require_salted_identity(event: WithheldEvent) -> None:
 
 def shown_parts(event: SubmittedEvent) -> tuple[Part, ...]:
     """Return the eight parts; None where a part is absent or withheld."""
-    match event:
-        case WholeEvent():
-            return event.parts
-        case WithheldEvent():
-            return tuple(item[1] if isinstance(item, tuple) else None for item in event.shown)
+    if isinstance(event, WholeEvent):
+        return event.parts
+    return tuple(item[1] if isinstance(item, tuple) else None for item in event.shown)
 
 
 def withheld(event: SubmittedEvent) -> frozenset[int]:
     """Return the numbers of the parts of which `event` shows the leaf hash alone."""
-    match event:
-        case WholeEvent():
-            return frozenset()
-        case WithheldEvent():
-            return frozenset(
-                n for n, item in enumerate(event.shown) if not isinstance(item, tuple)
-            )
+    if isinstance(event, WholeEvent):
+        return frozenset()
+    items = enumerate(event.shown)
+    return frozenset(n for n, item in items if not isinstance(item, tuple))
 
 
 # --- CBOR ---------------------------------------------------------------------------
@@ -229,15 +216,11 @@ def withheld(event: SubmittedEvent) -> frozenset[int]:
 
 def encode_event(event: SubmittedEvent) -> bytes:
     """Return `event` as CBOR."""
-    match event:
-        case WholeEvent():
-            chunks = [_WHOLE_START, event.event_key, _PARTS_HEAD]
-            chunks += [
-                _NULL if part is None else encode_byte_string(part) for part in event.parts
-            ]
-            return b"".join(chunks)
-        case WithheldEvent():
-            return _WITHHELD_START + b"".join(encode_shown(item) for item in event.shown)
+    if isinstance(event, WithheldEvent):
+        return _WITHHELD_START + b"".join(map(encode_shown, event.shown))
+    chunks = [_WHOLE_START, event.event_key, _PARTS_HEAD]
+    chunks += [_NULL if part is None else encode_byte_string(part) for part in event.parts]
+    return b"".join(chunks)
 
 
 def encode_shown(item: Shown | Hash) -> bytes:
@@ -352,7 +335,7 @@ def decode_submission_json(data: bytes) -> Submission:
     """
     try:
         tree = _JSON_SHAPE.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError("submission", str(error)) from error
     return decode_submission(encode_cbor(_to_bytes(tree)))
 

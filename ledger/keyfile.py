@@ -171,7 +171,7 @@ def _format_envelope(envelope: _Envelope) -> bytes:
 def _parse_envelope(data: bytes, where: str) -> _Envelope:
     try:
         envelope = msgspec.json.decode(data, type=_Envelope)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError(where, f"is no key file: {error}") from error
     fixed = (envelope.format, envelope.kdf, envelope.r, envelope.p, envelope.cipher)
     if fixed != (FORMAT, "scrypt", _SCRYPT_R, _SCRYPT_P, "chacha20poly1305"):

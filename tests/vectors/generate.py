@@ -15,6 +15,8 @@ from types import ModuleType
 
 from tests.vectors import (
     cose_cases,
+    disclosure_cases,
+    entry_cases,
     statement_cases,
     trust_body_cases,
     trust_cases,
@@ -44,8 +46,8 @@ def trust_vectors() -> Iterator[tuple[str, dict[str, object]]]:
 
 def vectors() -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the name, folder first, and the content of every vector."""
-    yield from cose_cases.vectors()
-    yield from statement_cases.vectors()
+    for module in (cose_cases, disclosure_cases, statement_cases, entry_cases):
+        yield from module.vectors()
     yield from trust_vectors()
 
 
