@@ -28,10 +28,10 @@ from ledger.cose import (
     read_head,
 )
 from ledger.errors import ParseError
+from ledger.statement import EQUIVOCATION_BYTES_MAX
 from ledger.tlog.merkle import Hash, leaf_hash
 
 ENTRY_BYTES_MAX: Final = 65_535
-STATEMENT_BYTES_MAX: Final = 65_400
 
 _START: Final = b"\x85\x01"
 _HASH_HEAD: Final = b"\x58\x20"
@@ -82,7 +82,7 @@ def parse_entry(data: bytes) -> Entry:
             and _TIME_LEAST <= time_us <= INTEGER_MAX
             and head == key_head == _HASH_HEAD
             and last_head == _STATEMENT_HEAD
-            and _STATEMENT_LEAST <= size <= STATEMENT_BYTES_MAX
+            and _STATEMENT_LEAST <= size <= EQUIVOCATION_BYTES_MAX
             and len(data) == _USUAL.size + size
         ):
             return Entry(time_us, prev, key, data[_USUAL.size :])
@@ -106,7 +106,7 @@ def _parse_slowly(data: bytes) -> Entry:
         digest, at = read_byte_string(data, at, where)
         hashes.append(Hash(digest))
     statement, at = read_byte_string(data, at, where)
-    if len(statement) > STATEMENT_BYTES_MAX:
+    if len(statement) > EQUIVOCATION_BYTES_MAX:
         raise ParseError(where, f"holds a statement of {len(statement)} bytes")
     if at != len(data):
         raise ParseError(where, f"ends at byte {at}, but {len(data) - at} more follow")

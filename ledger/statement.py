@@ -42,6 +42,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ledger import cose
+from ledger.disclosure import EVENTS_MAX
 from ledger.errors import ParseError
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_SIZE, Hash
 
@@ -50,7 +51,6 @@ EQUIVOCATION_BYTES_MAX: Final = 65_400
 NAME_BYTES_MAX: Final = 512
 TEXT_BYTES_MAX: Final = 1_024
 GRADE_MAX: Final = 3
-EVENTS_MAX: Final = 65_536
 POSITIONS_MAX: Final = 1_024
 HEADERS_CACHED: Final = 4_096
 NO_HASH: Final = Hash(bytes(HASH_SIZE))
