@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from ledger.audit.finding import Finding, Findings, Result
 from ledger.audit.log import LogAudit
@@ -38,12 +39,15 @@ class StoredRows:
 
     def rows(self, table: str) -> Iterable[Row]:
         order = _ORDER[table]
-        return sorted(self.tables[table], key=lambda row: [row[n] for n in order])  # type: ignore[type-var, misc]
+        return sorted(
+            self.tables[table], key=lambda row: [_sqlite_order(row[n]) for n in order]
+        )
 
     def tiles(self, level: int | None) -> Iterable[Row]:
         if level is None:
             return [row for row in self.tables["tile"] if row[0] not in range(8)]
-        return sorted(row for row in self.tables["tile"] if row[0] == level)
+        found = [row for row in self.tables["tile"] if row[0] == level]
+        return sorted(found, key=lambda row: _sqlite_order(row[1]))
 
     def fetch_tile(self, level: int, n: int) -> object:
         return next((row[2] for row in self.tables["tile"] if row[:2] == (level, n)), None)
@@ -56,6 +60,13 @@ class StoredRows:
         rows = list(self.tables[table])
         rows[at] = row
         return StoredRows(self.tables | {table: rows}, self.trust)
+
+
+def _sqlite_order(value: object) -> tuple[Any, ...]:
+    """Return a key that sorts as SQLite does: NULL, numbers, text, bytes."""
+    if value is None:
+        return (0,)
+    return (1 if isinstance(value, int | float) else 2 if isinstance(value, str) else 3, value)
 
 
 def load_rows(folder: Path) -> StoredRows:
