@@ -16,11 +16,13 @@ from ledger.provenance.doubts import find_doubts
 from ledger.provenance.gap import Gap, in_order
 from ledger.provenance.journey import Journey, follow_journey
 from ledger.provenance.pool import Correction, Node, Pool
+from ledger.provenance.reconsider import reconsider
 from ledger.provenance.source import EventSource
 from ledger.provenance.span import Moment, Span, until
-from ledger.provenance.story import ASSOCIATED, CONTAINED, Story
+from ledger.provenance.story import ASSOCIATED, CONTAINED, POSSIBLE, Story, Thing, Told
 from ledger.provenance.tiers import Distances, Tier, collect_tiers, measure_distances
-from ledger.provenance.trace import Limits, trace_back
+from ledger.provenance.trace import trace_back
+from ledger.provenance.visit import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,18 @@ def _read_off(story: Story, present: Moment) -> tuple[dict[str, Journey], dict[s
     journeys: dict[str, Journey] = {}
     custody: dict[str, Custody] = {}
     for thing in story.things.values():
-        told = [one for one in thing.sure() if one.node.moment <= present]
-        journey = follow_journey(thing.key, told, min(thing.end, present))
+        end = min(thing.end, present)
+        story.gaps += reconsider(thing, follow_journey(thing.key, _past(thing, end), end))
+        told = _past(thing, end)
+        journey = follow_journey(thing.key, told, end)
         handed = [one for one in told if one.via != ASSOCIATED]
         journeys[thing.key] = journey
         custody[thing.key] = follow_custody(thing, handed, journey.unseen)
     return journeys, custody
+
+
+def _past(thing: Thing, end: Moment) -> list[Told]:
+    return [one for one in thing.sure() if one.node.moment <= end]
 
 
 def _state(story: Story, journey: Journey, custody: Custody, present: Moment) -> State:
@@ -133,7 +141,8 @@ def _state(story: Story, journey: Journey, custody: Custody, present: Moment) ->
     inside = [
         one
         for one in thing.holders
-        if one.via == CONTAINED and one.span.start <= present and one.span.end >= end
+        if one.via == CONTAINED and one.precision != POSSIBLE
+        if one.span.start <= present and one.span.end >= end
     ]
     return State(
         place=journey.place,

@@ -46,6 +46,7 @@ INTENDED = frozenset(
     }
 )
 RECEIPTS = frozenset({"receiving", "arriving", "accepting", "unloading"})
+RECEIVING = "receiving"
 VOID = "void_shipping"
 GRADE_OF_A_WITNESS = 2
 """From this grade on the issuer stood by; below, it passed on what others wrote."""
@@ -118,6 +119,8 @@ class _Book:
     holding: Holding | None = None
     lost: Holding | None = None
     pending: Node | None = None
+    loss: tuple[Moment, tuple[str, ...], str] | None = None
+    """Since when, between whom and why nobody is known to hold it."""
 
     def step(self, node: Node, unseen_since: Moment | None) -> None:
         givers = self._parties(node.event.sources)
@@ -134,7 +137,7 @@ class _Book:
         elif step in RECEIPTS:
             self._receive_unnamed(node)
         if unseen_since is not None and not (givers or takers):
-            self._lose(node, unseen_since)
+            self._lose(unseen_since)
 
     def _parties(self, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         kind = ROLE_TYPES[self.role]
@@ -150,7 +153,7 @@ class _Book:
         key, role = self.thing.key, self.role
         self.holding = Holding(key, party, role, start, None, basis, list(evidence))
         self.custody.holdings.append(self.holding)
-        self.lost = None
+        self._found(evidence[-1].moment)
 
     def _intend(self, node: Node, givers: Sequence[str], takers: Sequence[str]) -> None:
         if givers:
@@ -180,9 +183,10 @@ class _Book:
             holding.end = since
             self._open(givers[0], None, STATED, [node])
         elif self.lost is not None and self.lost.party in givers:
-            self.holding, self.lost = self.lost, None
+            self.holding = self.lost
             self.holding.end = None
             self.holding.evidence.append(node)
+            self._found(node.moment)
         else:
             self._open(givers[0], self._start_of(givers[0], node), STATED, [node])
 
@@ -258,28 +262,44 @@ class _Book:
         """Take a receipt without lists as the intended party's own, if that party signed it."""
         issuer = party_key(node.pin.iss)
         if self.pending is not None and issuer in self._intended(self.pending):
-            self._transfer(node, issuer)
+            self._receive(node, issuer, self.pending)
         elif self.holding is not None and self.holding.party != issuer:
             why = f"it was received, and the event does not say who is its {self.role} now"
             since = self.holding.evidence[-1].moment
-            self._gap(UNKNOWN_CUSTODY, since, None, (self.holding.party, issuer), why)
-            self._let_go(since)
+            self._let_go(since, (self.holding.party, issuer), why)
 
-    def _lose(self, node: Node, since: Moment) -> None:
+    def _receive(self, node: Node, taker: str, pending: Node) -> None:
+        holding = self.holding
+        self._transfer(node, taker)
+        if node.event.biz_step != RECEIVING and holding is not None:
+            why = "it was shipped and then in the other's hands, and no event received it"
+            between = (holding.party, taker)
+            self._gap(MISSING_RECEIVING, pending.moment, node.moment, between, why)
+            holding.end = pending.moment
+
+    def _lose(self, since: Moment) -> None:
         holding = self.holding
         if holding is None:
             return
         if self.pending is not None:
             since = self.pending.moment
         why = f"it moved unseen: who has been its {self.role} from then on is unknown"
-        self._gap(UNKNOWN_CUSTODY, since, node.moment, (holding.party,), why)
-        self._let_go(since)
+        self._let_go(since, (holding.party,), why)
         self.pending = None
 
-    def _let_go(self, since: Moment) -> None:
-        if self.holding is not None:
-            self.holding.end = since
-            self.lost, self.holding = self.holding, None
+    def _let_go(self, since: Moment, between: tuple[str, ...], why: str) -> None:
+        assert self.holding is not None
+        self.holding.end = since
+        self.lost, self.holding = self.holding, None
+        self.loss = (since, between, why)
+
+    def _found(self, at: Moment | None) -> None:
+        """Name the time during which nobody was known to hold the thing, up to `at`."""
+        self.lost = None
+        if self.loss is not None:
+            since, between, why = self.loss
+            self._gap(UNKNOWN_CUSTODY, since, at, between, why)
+            self.loss = None
 
     def _gap(
         self,
@@ -293,6 +313,8 @@ class _Book:
         self.custody.gaps.append(Gap(kind, self.thing.key, start, end, between, why))
 
     def finish(self) -> None:
+        """Name what is still open at the end."""
+        self._found(None)
         if self.pending is not None:
             meant = self._intended(self.pending)
             giver = (self.holding.party,) if self.holding is not None else ()

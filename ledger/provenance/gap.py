@@ -22,6 +22,7 @@ IMBALANCE = "quantity_imbalance"
 
 MISSING_ADD = "missing_add"
 SEEN_TOGETHER = "seen_together"
+LEFT_UNSEEN = "left_unseen"
 IMPLICIT_UNPACK = "implicit_unpack"
 STILL_INSIDE = "destroyed_with_contents"
 CYCLE = "containment_cycle"

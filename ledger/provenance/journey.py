@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ledger.provenance.gap import MOVED_UNSEEN, UNKNOWN_PLACE, Gap
 from ledger.provenance.pool import Node
-from ledger.provenance.span import Moment
+from ledger.provenance.span import LAST, Moment
 from ledger.provenance.story import Told
 
 DEPARTURES = frozenset({"shipping", "departing", "consigning", "transporting"})
@@ -93,7 +93,7 @@ class _Steps:
         if _departs(node):
             self._leave(node)
         elif _arrives(node):
-            self._arrive(node)
+            self._arrive(told)
         if place is not None or node.event.read_point is not None:
             self.last = node.moment
 
@@ -146,9 +146,14 @@ class _Steps:
             self.departed = node
         self._end(node.moment)
 
-    def _arrive(self, node: Node) -> None:
-        if self.departed is not None:
-            self._close_transit(node.moment)
+    def _arrive(self, told: Told) -> None:
+        node = told.node
+        if self.departed is None:
+            return
+        self._close_transit(node.moment)
+        if self.stay is None:
+            self.stay = Stay(None, node.moment, None, [told])
+            self.journey.stays.append(self.stay)
 
     def _close_transit(self, end: Moment | None) -> None:
         if self.departed is not None:
@@ -160,10 +165,10 @@ class _Steps:
         if self.stay is None:
             return
         self.stay.end = moment
-        if self.stay.place is None:
+        if self.stay.place is None and self.stay.start[0] < moment[0]:
             node = self.stay.evidence[-1].node
-            where = (node.event.read_point or "",)
-            why = "it was read there, and the event does not say where it stayed"
+            where = (node.event.read_point,) if node.event.read_point is not None else ()
+            why = "the last event does not say where it stayed"
             start = self.stay.start
             self.journey.gaps.append(
                 Gap(UNKNOWN_PLACE, self.journey.thing, start, moment, where, why)
@@ -175,7 +180,7 @@ class _Steps:
         self.journey.in_transit = self.departed is not None
         self.journey.place = None if self.astray else self.known
         if stay is not None and stay.place is None:
-            self._end(stay.start)
+            self._end(LAST)
             stay.end = None
         self._close_transit(None)
         return self.journey

@@ -41,7 +41,6 @@ from ledger.provenance.gap import Gap
 from ledger.provenance.lineage import (
     AGGREGATION,
     ASSOCIATION,
-    SSCC_PREFIX,
     Relation,
     build_lineage,
     find_lives,
@@ -59,13 +58,19 @@ from ledger.provenance.story import (
     LOT,
     POSSIBLE,
     Edge,
-    Holder,
     Story,
     Thing,
-    Told,
+)
+from ledger.provenance.visit import (
+    INSIDE,
+    Limits,
+    Visit,
+    holder_of,
+    told_of,
+    wanted_of,
+    worse,
 )
 
-_INSIDE = frozenset({CHILD, CHILD_QUANTITY, ASSOCIATED_CHILD})
 _MADE = frozenset({OUTPUT, OUTPUT_QUANTITY})
 _USED = frozenset({INPUT, INPUT_QUANTITY})
 _INSTANCE_ROLES = frozenset({EPC, CHILD, PARENT, INPUT, OUTPUT})
@@ -73,34 +78,6 @@ _KIND_ROLES = (
     (AGGREGATION, frozenset({CHILD, CHILD_QUANTITY}), CONTAINED),
     (ASSOCIATION, frozenset({ASSOCIATED_CHILD}), ASSOCIATED),
 )
-_SURE = (EXACT, LOT, POSSIBLE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much one answer may read before it is cut and says so."""
-
-    events: int = 100_000
-    levels: int = 1_000
-    outputs: int = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """`key` is to be looked at during `span`, as part of the life of `thing`."""
-
-    key: str
-    thing: str
-    span: Span
-    via: str
-    path: tuple[str, ...]
-    precision: str
-    relation: Relation | None = None
-
-    @property
-    def is_thing(self) -> bool:
-        """Tell whether this is the thing itself and not something that holds it."""
-        return self.relation is None
 
 
 @dataclass(slots=True)
@@ -124,7 +101,7 @@ class _Walk:
     def level(self, visits: Sequence[Visit]) -> list[Visit]:
         """Walk one level and return the next."""
         fresh = self._uncovered(visits)
-        self.fetch(one for visit in fresh for one in _wanted(visit))
+        self.fetch(one for visit in fresh for one in wanted_of(visit))
         self.fetch(one for visit in fresh for one in self._emptyings(visit))
         found: list[Visit] = []
         entered: list[tuple[Visit, Span]] = []
@@ -156,7 +133,7 @@ class _Walk:
 
     def _emptyings(self, visit: Visit) -> Iterable[Wanted]:
         added: dict[str, int] = {}
-        for node in self.pool.nodes_of(visit.key, _INSIDE, Span(FIRST, visit.span.end)):
+        for node in self.pool.nodes_of(visit.key, INSIDE, Span(FIRST, visit.span.end)):
             parent = node.event.parent_id
             if parent is not None and node.event.action == "ADD":
                 added.setdefault(parent, node.moment[0])
@@ -178,10 +155,10 @@ class _Walk:
             thing.is_class = not self.pool.names(visit.key, _INSTANCE_ROLES)
             self._note_other_lives(visit, lives)
         else:
-            thing.holders.append(_holder(visit, span))
+            thing.holders.append(holder_of(visit, span))
         for node in nodes:
             if span.holds(node.moment):
-                thing.tell(_told(visit, node))
+                thing.tell(told_of(visit, node))
         return span
 
     def _note_other_lives(self, visit: Visit, lives: Sequence[Span]) -> None:
@@ -239,7 +216,7 @@ class _Walk:
                 span=met,
                 via=ASSOCIATED if visit.via == ASSOCIATED else via,
                 path=(*visit.path, relation.parent),
-                precision=_worse(visit.precision, sure),
+                precision=worse(visit.precision, sure),
                 relation=relation,
             )
 
@@ -292,7 +269,7 @@ class _Walk:
                     span=Span(FIRST, edge.moment),
                     via=edge.kind,
                     path=(*visit.path, edge.input) if edge.input != visit.key else visit.path,
-                    precision=_worse(visit.precision, edge.precision),
+                    precision=worse(visit.precision, edge.precision),
                 )
 
     def _climb(
@@ -364,41 +341,6 @@ def trace_back(
         if not walk.pool.names(key, THING_ROLES):
             return None
     return story, walk.pool
-
-
-def _wanted(visit: Visit) -> Iterable[Wanted]:
-    to_us = visit.span.to_us
-    if visit.is_thing or visit.key.startswith(SSCC_PREFIX):
-        yield Wanted(key=visit.key, to_us=to_us)
-        return
-    yield Wanted(key=visit.key, from_us=visit.span.from_us, to_us=to_us)
-    yield Wanted(key=visit.key, roles=_INSIDE, to_us=to_us)
-
-
-def _told(visit: Visit, node: Node) -> Told:
-    return Told(
-        node=node,
-        thing=visit.thing,
-        via=visit.via,
-        path=visit.path,
-        precision=visit.precision,
-    )
-
-
-def _holder(visit: Visit, span: Span) -> Holder:
-    return Holder(
-        key=visit.key,
-        thing=visit.thing,
-        via=visit.via,
-        path=visit.path,
-        precision=visit.precision,
-        span=span,
-        relation=visit.relation,
-    )
-
-
-def _worse(one: str, other: str) -> str:
-    return max(one, other, key=_SURE.index)
 
 
 def _class_precision(
