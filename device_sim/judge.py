@@ -3,15 +3,17 @@
 Each aspect of an item gets a verdict:
 
 * right: everything that the truth says is claimed, and nothing else is.
-* named: something is missing, and a gap of the answer says so.
-* unknowable: something is missing after the last read that anybody had of the item, and
-  the truth has the label of the read that was missed; no reader network could know.
+* named: something is missing, and gaps of the answer about that thing cover all of it.
+* unknowable: the truth has the label of a read that was missed, and nobody read anything
+  later that could tell: something is missing after the last event about the thing, or a
+  claim with an open end was never ended. No reader network could know.
 * silent: something is missing and nothing says so.
 * wrong: a claim contradicts the truth.
 
 A claim labelled `possible` is never wrong. A claim with an open end is held against the
-truth up to the last event that the answer has about the thing. Instants may differ by the
-tolerance of the truth file, which is the length of its longest pass.
+truth up to the last event that the answer has about the thing; one with an open start says
+by that what it does not know. Instants may differ by the tolerance of the truth file, which
+is the length of its longest pass.
 
 The answer is the JSON of `GET /provenance/{epc}` (docs/reference/provenance.md).
 
@@ -51,6 +53,7 @@ GAPS_OF = {
     | {"no_origin", "no_conditions", "partial_sensor_window", "moved_unseen"},
 }
 CELSIUS_SLACK = 0.0015
+BEGINNING_US = 0
 ROLES = ("owner", "possessor")
 
 
@@ -163,12 +166,18 @@ class _Case:
         right = [During(one.what, one.from_us, _before(one.to_us, end_us)) for one in truth]
         right = [one for one in right if one.to_us is not None and one.from_us < one.to_us]
         for claim, certain in claims:
+            if claim.from_us == BEGINNING_US:
+                continue
             clipped = (claim.from_us, min(_before(claim.to_us, last_us), end_us))
             wrong = _without(
                 clipped, [one for one in right if one.what == claim.what], slack_us
             )
+            blind = claim.to_us is None and self._labelled(about[0], claim.what)
             for from_us, to_us in wrong if certain else ():
-                yield "wrong", f"{claim.what} {_span(from_us, to_us)}"
+                yield (
+                    ("unknowable" if blind else "wrong"),
+                    f"{claim.what} {_span(from_us, to_us)}",
+                )
         for one in right:
             same = [claim for claim, _ in claims if claim.what == one.what]
             for missing in _without((one.from_us, _before(one.to_us, end_us)), same, slack_us):
@@ -179,16 +188,20 @@ class _Case:
         """Return what a hole in the answer is, from its gaps and the labels of the truth."""
         slack_us, (thing, aspect) = self.facts.tolerance_us, about
         keys = [thing.key, *(one.what for one in self.facts.containers(thing.key))]
-        for gap in self.gaps:
-            if gap.kind not in GAPS_OF[aspect] or gap.thing not in keys:
-                continue
-            starts = gap.from_us if gap.from_us is not None else from_us
-            ends = gap.to_us if gap.to_us is not None else to_us
-            if starts - slack_us <= to_us and from_us <= ends + slack_us:
-                return "named"
-        labelled = any(key in self.facts.missed for key in keys)
+        admitted = [
+            During(one.kind, _or(one.from_us, from_us), _or(one.to_us, to_us))
+            for one in self.gaps
+            if one.kind in GAPS_OF[aspect] and one.thing in keys
+        ]
+        if not _without((from_us, to_us), admitted, slack_us):
+            return "named"
         late = from_us >= self._last_seen(thing) - slack_us
-        return "unknowable" if labelled and late else "silent"
+        return "unknowable" if late and self._labelled(thing) else "silent"
+
+    def _labelled(self, thing: Thing, *others: str) -> bool:
+        """Tell whether a read of `thing`, of what it was in, or of `others` was missed."""
+        keys = [thing.key, *others, *(one.what for one in self.facts.containers(thing.key))]
+        return any(key in self.facts.missed for key in keys)
 
     def _last_seen(self, thing: Thing) -> int:
         times = [
@@ -287,11 +300,14 @@ class _Case:
         if state["place"] is not None:
             place = canonical_key(state["place"])
             claims.append(("place", self.facts.site_of.get(place, place), self.item.sites))
+        held = tuple(self.facts.containers(self.item.key))
+        claims.append(("container", state["container"], held))
         for name, claimed, truth in claims:
             now = [one.what for one in truth if one.meets(last_us, last_us, slack_us)]
             if claimed is not None and canonical_key(claimed) not in map(canonical_key, now):
-                what = f"{name} {claimed}, truly {' or '.join(now) or 'nowhere'}"
-                yield Finding(self.item.epc, "state", "wrong", what)
+                what = f"{name} {claimed}, truly {' or '.join(now) or 'none'}"
+                blind = name == "container" and self._labelled(self.item, claimed)
+                yield Finding(self.item.epc, "state", "unknowable" if blind else "wrong", what)
 
     def _rows(self, part: str, thing: Thing) -> Iterator[Row]:
         return (one for one in self.answer[part] if canonical_key(one["epc"]) == thing.key)
@@ -302,11 +318,8 @@ class _Case:
 
 
 def _claim(row: Row, what: str) -> During:
-    """Return a claimed span; what has no known start is known at its end only."""
-    from_us, to_us = _instant(row["from"]), _instant(row["to"])
-    if from_us is None:
-        from_us = to_us if to_us is not None else parse_time("9999-01-01T00:00:00Z")
-    return During(what, from_us, to_us)
+    """Return a claimed span; an unknown start is the beginning of time."""
+    return During(what, _or(_instant(row["from"]), BEGINNING_US), _instant(row["to"]))
 
 
 def _possible(row: Row) -> bool:
@@ -315,6 +328,10 @@ def _possible(row: Row) -> bool:
 
 def _instant(text: str | None) -> int | None:
     return None if text is None else parse_time(text)
+
+
+def _or(time_us: int | None, open_us: int) -> int:
+    return open_us if time_us is None else time_us
 
 
 def _before(to_us: int | None, end_us: int) -> int:

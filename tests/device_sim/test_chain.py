@@ -1,4 +1,5 @@
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 
@@ -24,7 +25,7 @@ def stories(dairy: Scenario) -> dict[int, Story]:
 
 def overlapping(spans: list[tuple[int, int]]) -> bool:
     ordered = sorted(spans)
-    return any(end > start for (_, end), (start, _) in zip(ordered, ordered[1:], strict=False))
+    return any(end > start for (_, end), (start, _) in pairwise(ordered))
 
 
 def test_every_item_is_made_once_and_of_lots_that_exist(stories: dict[int, Story]) -> None:
@@ -47,7 +48,8 @@ def test_no_lot_gives_more_than_it_had(stories: dict[int, Story]) -> None:
                 used[lot] += amount
         for lot, amount in used.items():
             held = story.lots[lot].quantity
-            assert held is not None and amount <= held + 1e-9, seed
+            assert held is not None
+            assert amount <= held + 1e-9, seed
 
 
 def test_nothing_is_in_two_places_or_with_two_parties(stories: dict[int, Story]) -> None:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_messages_are_in_order_of_time_and_unlike_one_another(dairy_run: Run) ->
 
 def test_stations_interleave(dairy_run: Run) -> None:
     topics = [one.topic for one in dairy_run.messages]
-    changes = sum(a != b for a, b in zip(topics, topics[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(topics))
     assert changes > 500
 
 
@@ -73,7 +74,7 @@ def test_the_default_run_is_of_a_size_that_a_laptop_plays_in_no_time(dairy_run: 
     assert dairy_run.messages[-1].time_us - dairy_run.messages[0].time_us < 6 * 86_400 * 10**6
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_what_was_missed_is_labelled_and_nothing_else_is_missing(seed: int) -> None:
     run = play(load_scenario("dairy"), seed)
     truth = [json.loads(one) for one in run.truth]

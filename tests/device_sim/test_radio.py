@@ -1,4 +1,5 @@
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_the_gaps_between_reads_are_those_of_a_real_gate(gate_reads: list[list[R
     gaps = [
         (later.time_us - earlier.time_us) / SECOND_US
         for one in gate_reads
-        for earlier, later in zip(one, one[1:], strict=False)
+        for earlier, later in pairwise(one)
     ]
     assert share(gaps, 0.5) == pytest.approx(0.15, abs=0.01)
     assert share(gaps, 0.9) == pytest.approx(0.21, abs=0.02)
@@ -69,10 +70,10 @@ def test_no_reader_reads_twice_in_one_millisecond(dairy_run: Run) -> None:
 def test_a_missed_tag_is_never_heard_and_the_others_are_unchanged(dairy_text: str) -> None:
     station = build_world(parse_scenario(dairy_text)).stations["dairy/dock-1"]
     tags = [sscc_tag("9506000", n) for n in (1, 2, 3)]
+    visits = [Visit(tag, n * 10 * SECOND_US, 24 * SECOND_US) for n, tag in enumerate(tags)]
     crossing = Pass(
-        station=station, number=0, start_us=0, end_us=60 * SECOND_US,
-        visits=tuple(Visit(tag, n * 10 * SECOND_US, 24 * SECOND_US) for n, tag in enumerate(tags)),
-    )  # fmt: skip
+        station=station, number=0, start_us=0, end_us=60 * SECOND_US, visits=tuple(visits)
+    )
     every = hear_pass(crossing, (), 1)
     some = hear_pass(crossing, {tags[2].epc}, 1)
     assert {one.tag for one in every} == set(tags)

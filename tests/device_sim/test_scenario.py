@@ -17,7 +17,8 @@ def test_every_scenario_that_ships_is_accepted() -> None:
 
 def test_a_world_has_everything_that_the_file_names(dairy_text: str) -> None:
     world = build_world(parse_scenario(dairy_text))
-    assert len(world.parties) == 8 and len(world.of_role("source")) == 3
+    assert len(world.parties) == 8
+    assert len(world.of_role("source")) == 3
     dock = world.stations["centre/dock-2"]
     assert (dock.site.name, dock.to and dock.to.name) == ("centre", "market")
     assert dock.read_point == "urn:epc:id:sgln:9521301.00001.dock-2"
@@ -28,14 +29,14 @@ def test_a_world_has_everything_that_the_file_names(dairy_text: str) -> None:
     [
         ("items = 300", "items = 0", "items", ">= 1"),
         ("items = 300", 'items = "many"', "items", "int"),
-        ("items = 300", "itemz = 300", "itemz", "unknown field `itemz`; allowed: scenario, name"),
+        ("items = 300", "itemz = 300", "itemz", "field `itemz`; allowed: scenario, name"),
         ("items = 300", "", "", "missing required field `items`"),
         ('fill = "10:00"', 'fill = "25:00"', "day.fill", "regex"),
         ("sold = 0.94", "sold = 1.5", "day.sold", "<= 1"),
-        ('does = "intake"', 'does = "inhale"', "station[6].does", "allowed: produce, depart, intake"),
-        ('name = "dairy/intake"', 'name = "dairi/intake"', "station[6].name", "allowed: north-farm"),
+        ('does = "intake"', 'does = "inhale"', "station[6].does", "allowed: produce"),
+        ('name = "dairy/intake"', 'name = "dairi/intake"', "station[6].name", "allowed: north"),
         ('leg = "dairy/centre"', 'leg = "dairy/moon"', "fault[0].leg", "dairy/centre"),
-        ('station = "centre/dock-in"', 'station = "x"', "fault[1].station", "allowed: north-farm"),
+        ('station = "centre/dock-in"', 'station = "x"', "fault[1].station", "allowed: north"),
         ('does = "fill"', 'does = "case"', "station", "no station that does 'fill'"),
         ('name = "trailer-2"', 'name = "trailer-1"', "vehicle[3].name", "is taken"),
         ('start = "2026-03-02T00:00:00Z"', 'start = "Monday"', "start", "Monday"),

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 from device_sim.library import load_scenario
 from device_sim.play import Run, play
@@ -41,4 +42,4 @@ def test_a_vehicle_is_warm_before_it_is_loaded(dairy_run: Run) -> None:
 def test_the_samples_of_one_logger_are_a_period_apart(dairy_run: Run) -> None:
     for series in lines(dairy_run, "samples"):
         times = [time_us for time_us, _ in series["values"]]
-        assert {b - a for a, b in zip(times, times[1:], strict=False)} == {300_000_000}
+        assert {b - a for a, b in pairwise(times)} == {300_000_000}

@@ -39,7 +39,8 @@ def test_a_stream_does_not_depend_on_the_process() -> None:
 def test_unit_numbers_fill_their_range_evenly() -> None:
     stream = Stream(1, "even")
     numbers = [stream.unit() for _ in range(20_000)]
-    assert 0 <= min(numbers) < 0.001 and 0.999 < max(numbers) < 1
+    assert 0 <= min(numbers) < 0.001
+    assert 0.999 < max(numbers) < 1
     for tenth in range(10):
         share = sum(tenth / 10 <= one < (tenth + 1) / 10 for one in numbers) / len(numbers)
         assert share == pytest.approx(0.1, abs=0.01)
@@ -58,14 +59,16 @@ def test_noise_has_mean_zero_and_deviation_one() -> None:
 def test_a_quantile_table_is_met_at_its_own_shares() -> None:
     stream, table = Stream(1, "table"), ((0, 10), (0.5, 20), (0.9, 40), (1, 100))
     numbers = sorted(stream.quantile(table) for _ in range(20_000))
-    assert numbers[0] >= 10 and numbers[-1] <= 100
+    assert numbers[0] >= 10
+    assert numbers[-1] <= 100
     assert numbers[10_000] == pytest.approx(20, rel=0.03)
     assert numbers[18_000] == pytest.approx(40, rel=0.05)
 
 
 def test_shuffling_keeps_every_element() -> None:
     deck = Stream(1, "deck").shuffled(range(50))
-    assert sorted(deck) == list(range(50)) and deck != list(range(50))
+    assert sorted(deck) == list(range(50))
+    assert deck != list(range(50))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+import json
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from device_sim.play import Run
+from device_sim.publish import PublishError, parse_broker, publish
+from device_sim.world import Message
+from ledger.errors import ParseError
+from tests.optional import Broker, free_port, start_mosquitto, stop
+
+DEADLINE_S = 30.0
+
+
+class Ear:
+    """A durable subscriber to everything; it counts what it hears."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.heard: Counter[tuple[str, bytes]] = Counter()
+        self.ready = threading.Event()
+        self.client = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2, client_id="ear", clean_session=False
+        )
+        self.client.on_connect = lambda c, *_rest: c.subscribe("#", qos=1)
+        self.client.on_subscribe = lambda *_rest: self.ready.set()
+        self.client.on_message = self.hear
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect(broker.host, broker.port)
+        self.client.loop_start()
+        assert self.ready.wait(DEADLINE_S)
+
+    def hear(self, _client: object, _user: object, message: mqtt.MQTTMessage) -> None:
+        self.heard[message.topic, message.payload] += 1
+
+    def wait_for(self, count: int) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while len(self.heard) < count and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def some(count: int) -> list[Message]:
+    return [Message(n * 1000, f"sites/x/{n % 3}", b'{"n":%d}' % n) for n in range(count)]
+
+
+def test_every_message_arrives_and_every_acknowledgement_is_written_down(
+    mosquitto: Broker, dairy_run: Run, tmp_path: Path
+) -> None:
+    ear, messages = Ear(mosquitto), dairy_run.messages[:2_000]
+    seen: list[tuple[int, int]] = []
+    published = publish(
+        messages, mosquitto.url, acks=tmp_path / "acks.jsonl",
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    ear.wait_for(len({one.identity for one in messages}))
+    ear.close()
+    assert (published.messages, published.connections) == (len(messages), 1)
+    assert seen[-1] == (len(messages), len(messages))
+    assert ear.heard == Counter((one.topic, one.payload) for one in messages)
+    acks = [json.loads(one) for one in (tmp_path / "acks.jsonl").read_text().splitlines()]
+    assert sorted(one["n"] for one in acks) == list(range(len(messages)))
+    assert all(messages[one["n"]].identity == one["sha256"] for one in acks)
+
+
+def test_a_broker_that_goes_away_gets_the_same_payloads_again(tmp_path: Path) -> None:
+    port = free_port()
+    broker = start_mosquitto(tmp_path / "broker", port)
+    ear, messages = Ear(broker), some(2_000)
+    result: list[object] = []
+
+    def run() -> None:
+        result.append(
+            publish(messages, broker.url, acks=tmp_path / "acks.jsonl", speed=1.0)
+        )  # two seconds of it
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    time.sleep(0.7)
+    stop(broker.process)
+    time.sleep(0.5)
+    again = start_mosquitto(tmp_path / "broker", port)
+    thread.join(DEADLINE_S)
+    ear.wait_for(len(messages))
+    ear.close()
+    stop(again.process)
+    assert result
+    assert getattr(result[0], "connections", 0) >= 2
+    assert set(ear.heard) == {(one.topic, one.payload) for one in messages}
+    lines = (tmp_path / "acks.jsonl").read_text().splitlines()
+    assert sorted(json.loads(one)["n"] for one in lines) == list(range(len(messages)))
+
+
+def test_the_speed_is_simulated_seconds_per_second(mosquitto: Broker) -> None:
+    messages = [Message(n * 10**6, "t", b"%d" % n) for n in range(11)]
+    began = time.monotonic()
+    publish(messages, mosquitto.url, speed=20)
+    assert 0.4 < time.monotonic() - began < 3
+
+
+def test_no_broker_is_said_at_once() -> None:
+    with pytest.raises(PublishError, match="no broker at"):
+        publish(some(1), f"mqtt://127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:1883", "http://x", "mqtt://", "mqtt://h:no", "mqtt://h/p"]
+)
+def test_what_is_no_broker_is_refused(url: str) -> None:
+    with pytest.raises(ParseError, match="broker"):
+        parse_broker(url)
+
+
+def test_an_address_has_a_default_port_and_may_have_a_user() -> None:
+    address = parse_broker("mqtts://ann:secret@broker.example")
+    assert (address.host, address.port, address.tls) == ("broker.example", 8883, True)
+    assert (address.user, address.password) == ("ann", "secret")

@@ -1,0 +1,82 @@
+"""The whole line in memory: a run's messages through the gateway's meaning to answers.
+
+Real code of every room, without a broker, a database or a signature in between.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from device_sim.play import Run
+from ingest.drafts import Outcome
+from ingest.planfile import parse_plan
+from ingest.reads import TICK_TOPIC, Message, message_hash
+from ingest.site import Site, encode_tick
+from ledger.provenance.answer import trace
+from ledger.provenance.document import assemble_answer
+from ledger.provenance.source import KnownEvent, Wanted
+from tests.ledger.provenance.fakes import ListSource, _meets
+
+NOW_US = 2_000_000_000_000_000
+
+
+class KeyedSource(ListSource):
+    """A list of events that is looked up by key, so that hundreds of answers are quick."""
+
+    def index(self) -> None:
+        self.by_key: dict[str, list[tuple[KnownEvent, Any]]] = defaultdict(list)
+        for entry in self.entries:
+            for known, mentions in entry:
+                for mention in mentions:
+                    self.by_key[mention.key].append((known, mention))
+
+    def events_of(
+        self, wanted: Sequence[Wanted], *, before_entry: int | None = None
+    ) -> list[KnownEvent]:
+        assert before_entry is None or before_entry >= len(self.entries)
+        found = {
+            id(known): known
+            for one in wanted
+            for known, mention in self.by_key.get(one.key, ())
+            if _meets(one, mention)
+        }
+        return list(found.values())
+
+
+def interpret(run: Run) -> Outcome:
+    """Return what a gateway with the run's plan makes of the run's messages."""
+    site, outcome = Site(parse_plan(run.plan_text)), Outcome(secret=b"s" * 32)
+    last_us = run.messages[-1].time_us + 10**9
+    tick = (TICK_TOPIC, encode_tick(last_us, everything=True), last_us)
+    seen: set[bytes] = set()
+    sent = [(one.topic, one.payload, one.time_us) for one in run.messages]
+    for n, (topic, payload, time_us) in enumerate([*sent, tick], start=1):
+        identity = message_hash(topic, payload)
+        if identity not in seen:
+            seen.add(identity)
+            message = Message(
+                id=n, topic=topic, payload=payload, received_us=time_us, sha256=identity
+            )
+            site.take_message(message, outcome)
+    return outcome
+
+
+def capture(run: Run) -> KeyedSource:
+    """Return the events that the gateway makes of a run, ready to be asked about."""
+    outcome = interpret(run)
+    assert not outcome.faults
+    source = KeyedSource()
+    for draft in outcome.drafts:
+        source.capture(*draft.events, iss=draft.party)
+    source.index()
+    return source
+
+
+def answers(source: KeyedSource, keys: Iterable[str]) -> dict[str, dict[str, Any] | None]:
+    """Return the answer about each key as its JSON reads."""
+    found: dict[str, dict[str, Any] | None] = {}
+    for key in keys:
+        answer = trace(source, key, now_us=NOW_US)
+        found[key] = None if answer is None else json.loads(json.dumps(assemble_answer(answer)))
+    return found
