@@ -131,12 +131,12 @@ def found_ledger(folder: Path, *, log_key: str = "log") -> BuiltLedger:
     clock = Clock()
     create_log(folder, ORIGIN, founding, now_us=clock)
     log = Log(folder, ORIGIN, now_us=clock)
-    signer = NoteSigner(ORIGIN, signer_named(log_key))
+    note_signer = NoteSigner(ORIGIN, signer_named(log_key))
     publisher = Publisher(
         origin=ORIGIN,
         reader=log.reader,
         signed=log.signed,
-        signers=[signer],
+        signers=[note_signer],
         store_checkpoint=log.store_checkpoint,
     )
     ledger = BuiltLedger(
