@@ -83,6 +83,8 @@ class Problem:
         retry_after = self.members.get("retry_after_s")
         if retry_after is not None:
             headers["Retry-After"] = str(retry_after)
+        if self.kind is TOO_LARGE:
+            headers["Connection"] = "close"  # The rest of the body is not read.
         return Response(
             msgspec.json.encode(self.as_json()),
             self.kind.status,

@@ -155,7 +155,7 @@ def _decode_many_cbor(body: bytes) -> list[_Decoded]:
 def _decode_json(body: bytes) -> "Submission | list[_Decoded]":
     try:
         items = msgspec.json.decode(body, type=list[msgspec.Raw])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ParseError("submission", str(error)) from error
     if items and bytes(items[0]).lstrip()[:1] == b"[":
         _check_count(len(items))
