@@ -81,7 +81,10 @@ def judge_item(facts: Facts, item: Thing, answer: Row | None) -> list[Finding]:
     Raises `ParseError` when the answer does not have the shape of an answer.
     """
     if answer is None:
-        return [Finding(item.epc, "path", "silent", "the ledger never heard of the item")]
+        unread = {"fill", "case", "sell"} <= facts.missed.get(item.key, set())
+        verdict: Verdict = "unknowable" if unread else "silent"
+        what = "the ledger never heard of the item"
+        return [Finding(item.epc, aspect, verdict, what) for aspect in ASPECTS]
     try:
         case = _Case(facts, item, answer)
         return list(dict.fromkeys(case.findings()))

@@ -2,7 +2,8 @@
 
 A scenario is found by the name of a file that ships with the simulator, or by the path of
 any other file. A run is written to a folder as `messages.ndjson` (one message a line:
-topic, simulated time in microseconds, payload as text), `truth.jsonl` and `plan.toml`.
+topic, simulated time, payload as text, which is what `tagtrail gateway replay` reads),
+`truth.jsonl` and `plan.toml`.
 """
 
 import json
@@ -14,6 +15,7 @@ import msgspec
 
 from device_sim.play import Run
 from device_sim.scenario import Scenario, parse_scenario
+from device_sim.world import format_time
 from ledger.errors import ParseError
 
 SCENARIO_BYTES_MAX = 1_000_000
@@ -78,7 +80,7 @@ def store_run(run: Run, folder: Path) -> None:
         for message in run.messages:
             line = {
                 "topic": message.topic,
-                "time": message.time_us,
+                "time": format_time(message.time_us),
                 "payload": message.payload.decode(),
             }
             file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")

@@ -2,7 +2,7 @@
 
 A simulated company knows its own doors, so the simulator can write the capture plan that
 its gateway needs. It is text from a template; nothing here knows the gateway's code. The
-keys are those of docs/reference/capture-plan.md.
+keys are those of docs/reference/plan.md.
 
 Where goods leave (`depart`, `load`) no business location is written: from there on they
 are nowhere until somebody receives them. Possession and ownership change hands at the

@@ -32,11 +32,19 @@ RECORDING_BYTES_MAX = 1024 * 1024 * 1024
 TOPIC_START = "replay/"
 
 
+# msgspec takes no `Raw | None`: a field that is absent is an empty Raw, which no JSON is.
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Wrapped(msgspec.Struct, frozen=True):
     topic: str
-    payload: msgspec.Raw | None = None
+    payload: msgspec.Raw = _ABSENT
     payload_base64: str | None = None
-    time: msgspec.Raw | None = None
+    time: msgspec.Raw = _ABSENT
+
+    @property
+    def is_whole(self) -> bool:
+        return bytes(self.payload) != b"" or self.payload_base64 is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ def _wrapped_elements(data: bytes) -> list[_Wrapped] | None:
         elements = msgspec.json.decode(data, type=list[_Wrapped])
     except (msgspec.ValidationError, RecursionError):
         return None
-    whole = all(one.payload is not None or one.payload_base64 is not None for one in elements)
+    whole = all(one.is_whole for one in elements)
     return elements if elements and whole else None
 
 
@@ -98,7 +106,7 @@ def _parse_one(data: bytes, source: _Source, number: int) -> Arrival:
             wrapped = msgspec.json.decode(data, type=_Wrapped)
         except (ValueError, RecursionError):
             return Arrival(source.topic, data, source.now_us)
-        if wrapped.payload is not None or wrapped.payload_base64 is not None:
+        if wrapped.is_whole:
             return _unwrap(wrapped, source, number)
     return Arrival(source.topic, data, source.now_us)
 
@@ -109,7 +117,7 @@ def _unwrap(wrapped: _Wrapped, source: _Source, number: int) -> Arrival:
     if wrapped.topic.startswith("$"):
         raise ParseError(f"{where}: topic", f"{wrapped.topic!r:.80} is the broker's own")
     at = None
-    if wrapped.time is not None:
+    if bytes(wrapped.time):
         at = parse_optional_instant(msgspec.json.decode(wrapped.time), f"{where}: time")
     payload = _payload(wrapped, where)
     return Arrival(wrapped.topic, payload, source.now_us if at is None else at)
@@ -121,7 +129,6 @@ def _payload(wrapped: _Wrapped, where: str) -> bytes:
             return binascii.a2b_base64(wrapped.payload_base64, strict_mode=True)
         except ValueError as error:
             raise ParseError(f"{where}: payload_base64", f"is no base64: {error}") from None
-    assert wrapped.payload is not None
     raw = bytes(wrapped.payload).strip()
     if raw.startswith(b'"'):
         text: str = msgspec.json.decode(raw)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from device_sim.facts import Facts, Thing, device_key, parse_truth
-from device_sim.judge import judge_item
+from device_sim.judge import ASPECTS, judge_item
 from device_sim.library import change_scenario, load_scenario
 from device_sim.play import Run, play
 from device_sim.score import tally
@@ -259,7 +259,9 @@ def test_an_item_that_the_ledger_never_heard_of_is_a_silent_hole(
     sold: tuple[Facts, Thing, Answer],
 ) -> None:
     facts, item, _ = sold
-    assert [one.verdict for one in judge_item(facts, item, None)] == ["silent"]
+    found = judge_item(facts, item, None)
+    assert {one.verdict for one in found} == {"silent"}
+    assert {one.aspect for one in found} == set(ASPECTS)
 
 
 def test_what_is_no_answer_is_refused(sold: tuple[Facts, Thing, Answer]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from device_sim.library import load_scenario, store_run
 from device_sim.play import Run, play
 from device_sim.scenario import parse_scenario
+from device_sim.world import parse_time
 
 DIGEST = """
 from hashlib import sha256
@@ -99,8 +100,8 @@ def test_a_run_on_disk_can_be_read_back(dairy_run: Run, tmp_path) -> None:
     store_run(dairy_run, tmp_path)
     with (tmp_path / "messages.ndjson").open() as file:
         stored = [json.loads(line) for line in file]
-    assert [(one["time"], one["topic"], one["payload"].encode()) for one in stored] == [
-        (one.time_us, one.topic, one.payload) for one in dairy_run.messages
-    ]
+    assert [
+        (parse_time(one["time"]), one["topic"], one["payload"].encode()) for one in stored
+    ] == [(one.time_us, one.topic, one.payload) for one in dairy_run.messages]
     assert (tmp_path / "truth.jsonl").read_text().splitlines() == list(dairy_run.truth)
     assert (tmp_path / "plan.toml").read_text() == dairy_run.plan_text
