@@ -6,8 +6,8 @@ where no event takes the child out by name, the interval is believed up to the f
 that the child was by itself, and only *possible* from then on:
 
 * it was sold or dispensed by itself;
-* it was received or stored by itself, and then the container travelled on, or nothing
-  ever ended the interval;
+* it was received, stored or itself unpacked, and then the container travelled on, or
+  nothing ever ended the interval;
 * it was packed into another container (an implicit unpacking).
 
 The sign shows where the child was then. If the container had been there, they parted
@@ -29,6 +29,7 @@ from ledger.provenance.story import POSSIBLE, Holder, Thing, Told
 
 SOLD_ALONE = frozenset({"retail_selling", "dispensing"})
 KEPT_ALONE = frozenset({"receiving", "accepting", "storing", "stocking"})
+UNPACKED_ALONE = "unpacking"
 
 
 def reconsider(thing: Thing, journey: Journey) -> list[Gap]:
@@ -69,9 +70,7 @@ def _sign(holder: Holder, relation: Relation, told: Sequence[Told]) -> Node | No
             continue
         if node.event.biz_step in SOLD_ALONE:
             return node
-        if node.event.biz_step in KEPT_ALONE and (
-            closed is None or _departs_later(holder, node.moment, told)
-        ):
+        if closed is None or _departs_later(holder, node.moment, told):
             return node
     return closed if IMPLICIT in relation.flags else None
 
@@ -84,8 +83,11 @@ def _names(closed: Node, relation: Relation) -> bool:
 
 def _alone(node: Node, relation: Relation) -> bool:
     event = node.event
+    if event.type == "AggregationEvent":
+        opened = event.action == "DELETE" and event.parent_id == relation.child
+        return opened and event.biz_step == UNPACKED_ALONE
     named = relation.child in event.epc_list and relation.parent not in event.epc_list
-    return event.type == "ObjectEvent" and named
+    return named and event.biz_step in SOLD_ALONE | KEPT_ALONE
 
 
 def _departs_later(holder: Holder, after: Moment, told: Sequence[Told]) -> bool:
