@@ -12,7 +12,7 @@ Pure: no I/O, no clock, no randomness.
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ledger.audit.chain import Linked, follow_chain, read_entries
@@ -139,13 +139,14 @@ class LogAudit:
         """Yield what is wrong with `signed.db`; return what it claims, before and after."""
         claims: set[Claim] = set()
         before, after = self._evidence.signed_before, self._evidence.signed_after
-        readings = [before] if before == after else [before, after]
-        for rows in readings:
-            for item in check_signed(rows) if rows is not None else ():
+        for rows, late in ((before, False), (after, True)):
+            if rows is None or (late and after == before):
+                continue
+            for item in check_signed(rows):
                 if isinstance(item, Finding):
                     yield item
                 else:
-                    claims.add(item)
+                    claims.add(replace(item, late=late))
         return claims
 
     def _check_entry(self, linked: Linked) -> Iterator[Finding]:

@@ -28,7 +28,8 @@ class Claim:
     """What a store says about the tree; `by` is `checkpoint` or `signed.db`.
 
     `verified` says that a known key of the log has signed it, `witnessed` that so have
-    the witnesses that the policy asks for.
+    the witnesses that the policy asks for. A `late` claim was read after the entries, so that
+    a running server may have gone past them by then.
     """
 
     size: int
@@ -36,6 +37,7 @@ class Claim:
     by: str
     verified: bool = False
     witnessed: bool = False
+    late: bool = False
 
 
 def check_signed(rows: Iterable[Sequence[object]]) -> Iterator[Claim | Finding]:
@@ -116,7 +118,8 @@ class Roots:
         while self._checkpoint is not None:
             yield _truncated(self._checkpoint, tree.size)
             self._advance()
-        yield from (_truncated(claim, tree.size) for claim in self._signed)
+        on_time = (claim for claim in self._signed if not claim.late)
+        yield from (_truncated(claim, tree.size) for claim in on_time)
         yield from self._take_found()
         yield from self._check_witnesses()
         newest, limit = self._newest, self._signed_max

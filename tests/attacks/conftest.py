@@ -8,7 +8,15 @@ import pytest
 
 from tests.attacks.ledgers import BuiltLedger, build_ledger
 
-SMALL, TILED = 16, 300
+TINY, SMALL, TILED = 11, 16, 300
+
+
+@pytest.fixture(scope="session")
+def tiny_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a ledger with one statement of each kind; look only."""
+    folder = tmp_path_factory.mktemp("tiny")
+    build_ledger(folder, entries=TINY).close()
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ from ledger.audit.finding import Result
 from ledger.audit.stored import TABLES
 from tests.attacks.stored_rows import Row, StoredRows, audit_rows, load_rows
 
-MUTATIONS = 600
+MUTATIONS = 500
 
 
 @pytest.fixture(scope="module")
-def rows(small_ledger: Path) -> StoredRows:
-    return load_rows(small_ledger)
+def rows(tiny_ledger: Path) -> StoredRows:
+    return load_rows(tiny_ledger)
 
 
 def mutate(rows: StoredRows, dice: random.Random) -> tuple[StoredRows, str]:

@@ -19,8 +19,8 @@ TILE_FLIPS = 40
 
 
 @pytest.fixture(scope="module")
-def small_rows(small_ledger: Path) -> StoredRows:
-    return load_rows(small_ledger)
+def tiny_rows(tiny_ledger: Path) -> StoredRows:
+    return load_rows(tiny_ledger)
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,12 @@ def assert_found(rows: StoredRows, what: str, named: set[int | None]) -> None:
     "seed",
     [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))],
 )
-def test_random_flips_are_found_and_the_entry_named(small_rows: StoredRows, seed: int) -> None:
+def test_random_flips_are_found_and_the_entry_named(tiny_rows: StoredRows, seed: int) -> None:
     dice = random.Random(seed)
-    tables = [name for name in TABLES if small_rows.tables[name]]
-    assert audit_rows(small_rows)[0] is Result.VERIFIED
+    tables = [name for name in TABLES if tiny_rows.tables[name]]
+    assert audit_rows(tiny_rows)[0] is Result.VERIFIED
     for n in range(FLIPS_PER_RUN):
-        flipped, what, named = random_flip(small_rows, dice, tables)
+        flipped, what, named = random_flip(tiny_rows, dice, tables)
         assert_found(flipped, f"seed {seed}, flip {n}: {what}", named)
 
 

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from ledger.audit.finding import Result
+from ledger.audit.log import LogAudit
+from ledger.audit.signatures import verify_later
+from ledger.audit.trustfile import parse_trust
 from ledger.cli.verify import audit_folder
+from ledger.client.files import LedgerFiles, read_own_trust, read_signed
 from tests.attacks.forger import forge
 from tests.attacks.ledgers import BuiltLedger
 
@@ -31,6 +35,19 @@ def test_an_audit_runs_beside_a_server_that_writes(open_ledger: BuiltLedger) -> 
         report = audit_folder(open_ledger.folder)
         assert report.result is Result.VERIFIED, report.findings
         assert report.summary.size == open_ledger.log.size
+
+
+def test_a_server_may_sign_more_while_the_audit_reads(open_ledger: BuiltLedger) -> None:
+    with LedgerFiles(open_ledger.folder) as files:
+        open_ledger.capture(open_ledger.gateway, [])
+        open_ledger.publish()
+        files.signed_after = read_signed(open_ledger.folder)
+        assert files.signed_after != files.signed_before
+        own = read_own_trust(open_ledger.folder)
+        assert own is not None
+        audit = LogAudit(files, parse_trust(own), verify=verify_later, progress=lambda _: None)
+        assert list(audit.run()) == []
+        assert audit.summary.size == 30
 
 
 @pytest.fixture
