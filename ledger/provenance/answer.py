@@ -14,7 +14,7 @@ from ledger.provenance.conditions import Conditions, read_conditions
 from ledger.provenance.custody import OWNER, POSSESSOR, Custody, follow_custody
 from ledger.provenance.doubts import find_doubts
 from ledger.provenance.gap import Gap, in_order
-from ledger.provenance.journey import Journey, follow_journey
+from ledger.provenance.journey import Journey, follow_journey, without_vehicle
 from ledger.provenance.pool import Correction, Node, Pool
 from ledger.provenance.reconsider import reconsider
 from ledger.provenance.source import EventSource
@@ -117,6 +117,7 @@ def _read_off(story: Story, present: Moment) -> tuple[dict[str, Journey], dict[s
         told = _past(thing, end)
         journey = follow_journey(thing.key, told, end)
         handed = [one for one in told if one.via != ASSOCIATED]
+        journey.gaps += without_vehicle(thing, journey)
         journeys[thing.key] = journey
         custody[thing.key] = follow_custody(thing, handed, journey.unseen)
     return journeys, custody

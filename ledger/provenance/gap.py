@@ -28,6 +28,7 @@ STILL_INSIDE = "destroyed_with_contents"
 CYCLE = "containment_cycle"
 
 MOVED_UNSEEN = "moved_unseen"
+NO_VEHICLE = "no_vehicle"
 UNKNOWN_PLACE = "unknown_place"
 MISSING_SHIPPING = "missing_shipping"
 MISSING_RECEIVING = "missing_receiving"

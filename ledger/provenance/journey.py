@@ -8,17 +8,19 @@ departure and an arrival has moved unseen, and that is a gap.
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ledger.provenance.gap import MOVED_UNSEEN, UNKNOWN_PLACE, Gap
+from ledger.provenance.gap import MOVED_UNSEEN, NO_VEHICLE, UNKNOWN_PLACE, Gap
 from ledger.provenance.pool import Node
-from ledger.provenance.span import LAST, Moment
-from ledger.provenance.story import Told
+from ledger.provenance.span import LAST, Moment, Span
+from ledger.provenance.story import Holder, Thing, Told
 
 DEPARTURES = frozenset({"shipping", "departing", "consigning", "transporting"})
 ARRIVALS = frozenset({"receiving", "arriving", "accepting", "unloading"})
 VOID = "void_shipping"
+LOADINGS = frozenset({"loading", "unloading"})
+VEHICLE_PREFIXES = ("https://id.gs1.org/8003/", "https://id.gs1.org/8004/")
 IN_TRANSIT = "in_transit"
 
 
@@ -68,6 +70,27 @@ def follow_journey(thing: str, told: Sequence[Told], end: Moment) -> Journey:
     for one in told:
         steps.step(one)
     return steps.finish()
+
+
+def without_vehicle(thing: Thing, journey: Journey) -> Iterator[Gap]:
+    """Yield the ways on which no event says in what the thing travelled.
+
+    A vehicle is what things are loaded into or unloaded from, or a returnable or other
+    asset (GRAI, GIAI); a case or a pallet alone does not travel.
+    """
+    for transit in journey.transits:
+        way = Span(transit.start, transit.end or max(transit.start, journey.end))
+        if not any(_is_vehicle(one) and one.span.meet(way) for one in thing.holders):
+            why = "it travelled, and no event says in what"
+            yield Gap(NO_VEHICLE, thing.key, transit.start, transit.end, (thing.key,), why)
+
+
+def _is_vehicle(holder: Holder) -> bool:
+    relation = holder.relation
+    if relation is None or holder.key.startswith(VEHICLE_PREFIXES):
+        return True
+    ends = (relation.opened_by, relation.closed_by)
+    return any(one is not None and one.event.biz_step in LOADINGS for one in ends)
 
 
 @dataclass(slots=True)

@@ -44,7 +44,7 @@ def test_a_hand_over_is_intended_on_shipping_and_completed_on_receiving() -> Non
         ]
     assert answer["custody"][1]["evidence"] == [[1, 0], [2, 0]]
     assert [one["tier"] for one in answer["events"]] == [1, 1, 0]
-    assert gap_kinds(answer) == {"no_conditions", "unknown_place"}
+    assert gap_kinds(answer) == {"no_conditions", "no_vehicle", "unknown_place"}
 
 
 def test_34_ownership_passes_without_movement() -> None:
