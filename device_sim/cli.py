@@ -154,7 +154,8 @@ def print_score(report: ScoreReport, console: Console) -> None:
         f"sold items: {report.sold_complete} of {report.sold} ({report.sold_share:.1%})"
     )
     for finding in report.findings[:FINDINGS_SHOWN]:
-        console.print(f"  {finding.verdict}: {finding.epc} {finding.aspect}: {finding.what}")
+        text = f"  {finding.verdict}: {finding.epc} {finding.aspect}: {finding.what}"
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
     hidden = len(report.findings) - FINDINGS_SHOWN
     if hidden > 0:
         console.print(f"  and {hidden} more; --json prints all")

@@ -99,6 +99,10 @@ class _Case:
         self.facts = facts
         self.item = item
         self.answer = answer
+        self.seen: dict[str, int] = {}
+        for one in answer["events"]:
+            key, time_us = canonical_key(one["epc"]), parse_time(one["event_time"])
+            self.seen[key] = max(time_us, self.seen.get(key, time_us))
         self.gaps = [
             _Gap(
                 one["kind"],
@@ -207,12 +211,7 @@ class _Case:
         return any(key in self.facts.missed for key in keys)
 
     def _last_seen(self, thing: Thing) -> int:
-        times = [
-            parse_time(one["event_time"])
-            for one in self.answer["events"]
-            if canonical_key(one["epc"]) == thing.key
-        ]
-        return max(times, default=thing.made_us)
+        return self.seen.get(thing.key, thing.made_us)
 
     def _stays(self, thing: Thing) -> list[tuple[During, bool]]:
         stays = []
