@@ -225,10 +225,14 @@ def read_head(data: bytes, at: int, where: str) -> tuple[int, int, int]:
 
 def read_byte_string(data: bytes, at: int, where: str) -> tuple[bytes, int]:
     """Return the byte string at byte `at` and where it ends, or raise `ParseError`."""
-    major, size, start = read_head(data, at, where)
-    if major != _BYTES:
-        raise ParseError(where, f"byte {at} does not start a byte string")
-    end = start + size
+    if data[at : at + 1] == b"\x58" and data[at + 1 : at + 2] > b"\x17":
+        start = at + 2  # The usual: 24 to 255 bytes.
+        end = start + data[at + 1]
+    else:
+        major, size, start = read_head(data, at, where)
+        if major != _BYTES:
+            raise ParseError(where, f"byte {at} does not start a byte string")
+        end = start + size
     if end > len(data):
         raise ParseError(where, f"the byte string at byte {at} runs past the end")
     return data[start:end], end

@@ -56,6 +56,7 @@ Shown: TypeAlias = tuple[bytes, Part]
 _SALT_STARTS: Final = tuple(b"tagtrail/salt/v1\n" + bytes((n,)) for n in range(PART_COUNT))
 # With the 0x00 of a leaf in front, so that one call of SHA-256 gives the leaf hash.
 _LEAF_STARTS: Final = tuple(b"\x00tagtrail/part/v1\n" + bytes((n,)) for n in range(PART_COUNT))
+_PART_NAMES: Final = tuple(f"part {n}" for n in range(PART_COUNT))
 _ARRAY, _NULL, _PAIR = 4, b"\xf6", b"\x82"
 _WHOLE_START: Final = b"\x82\x58\x20"
 _WITHHELD_START: Final = b"\x82\xf6\x88"
@@ -299,7 +300,7 @@ def _read_event(data: bytes, at: int) -> tuple[SubmittedEvent, int]:
 def _read_part(data: bytes, at: int, n: int) -> tuple[Part, int]:
     if data[at : at + 1] == _NULL:
         return None, at + 1
-    part, at = read_byte_string(data, at, f"part {n}")
+    part, at = read_byte_string(data, at, _PART_NAMES[n])
     check_part(n, part)
     return part, at
 
@@ -307,7 +308,7 @@ def _read_part(data: bytes, at: int, n: int) -> tuple[Part, int]:
 def read_shown(data: bytes, at: int, n: int) -> tuple[Shown | Hash, int]:
     """Return item `n` of a disclosure, from byte `at`, and where it ends."""
     if data[at : at + 1] != _PAIR:
-        digest, at = read_byte_string(data, at, f"part {n}")
+        digest, at = read_byte_string(data, at, _PART_NAMES[n])
         return parse_hash(digest), at
     part_salt, at = read_byte_string(data, at + 1, f"salt {n}")
     _expect_size(part_salt, SALT_SIZE, f"salt {n}")
