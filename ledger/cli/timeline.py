@@ -16,6 +16,7 @@ Row = Mapping[str, Any]
 
 DOMAIN = "https://id.gs1.org/"
 UNKNOWN = "unknown"
+TEMPERATURE = "Temperature"
 EVENTS_SHOWN_MAX = 400
 ENTRIES_SHOWN_MAX = 4
 
@@ -156,7 +157,7 @@ class _Drawing:
             _add(
                 table,
                 _when(row["from"]),
-                _when(row["to"], "to this day"),
+                self._end(row),
                 f"{short(row['child'])} {amount}".strip(),
                 f"{_VIA[_RELATIONS[row['kind']]]} {short(row['parent'])}",
                 Text(flags, style="red"),
@@ -172,7 +173,7 @@ class _Drawing:
             _add(
                 table,
                 _when(row["from"]),
-                _when(row["to"], "to this day"),
+                self._end(row),
                 row["role"],
                 self._name(row["party"]),
                 short(row["epc"]),
@@ -186,8 +187,11 @@ class _Drawing:
             return
         table = self._table("Conditions")
         for row in rows:
+            itself = row["epc"] == self.answer["epc"]
+            if not itself and row["type"] != TEMPERATURE:
+                continue
             unit = {"CEL": "°C"}.get(row["unit"], row["unit"] or "")
-            span = f"{row['min']:g} to {row['max']:g} {unit}, mean {row['mean']:g}"
+            span = f"{row['min']:.1f} to {row['max']:.1f} {unit}, mean {row['mean']:.1f}"
             _add(
                 table,
                 _when(row["first"]),
@@ -196,7 +200,7 @@ class _Drawing:
                 span + (" (partly outside)" if row["partial"] else ""),
                 f"{row['readings']} readings",
                 f"{_VIA.get(row['via'], row['via'])} {self._name(row['container'])}",
-                f"for {short(row['epc'])}",
+                "" if itself else f"for {short(row['epc'])}",
             )
         self.console.print(table)
 
@@ -232,6 +236,11 @@ class _Drawing:
                 row["why"],
             )
         self.console.print(table)
+
+    def _end(self, row: Row) -> str:
+        """Return the end of a span; what went into the item was looked at up to then only."""
+        itself = row["epc"] == self.answer["epc"]
+        return _when(row["to"], "to this day" if itself else "to its use")
 
     def _line(self, name: str, value: str) -> None:
         self.console.print(Text(f"  {name:<12}{value}"))

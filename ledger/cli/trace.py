@@ -27,7 +27,7 @@ from ledger.provenance.answer import trace as trace_item
 from ledger.provenance.document import assemble_answer
 
 EXIT_UNKNOWN = 1
-WIDTH_IN_A_PIPE = 160
+WIDTH_IN_A_PIPE = 400
 NOT_FOUND = 404
 
 _HEX = re.compile(r"[0-9A-Fa-f]{16,128}")
