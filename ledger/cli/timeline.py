@@ -120,7 +120,7 @@ class _Drawing:
         sure = " possibly" if row["precision"] == "possible" else ""
         return (
             _when(at),
-            Text(f"tier {row['tier']}", style=style),
+            Text(f"tier {row['tier']}{'+' if row['tier_at_least'] else ''}", style=style),
             Text(self._name(row["party"]), style=style),
             f"{what}{flags}{times}",
             self._name(row["place"]) if row["place"] else "",

@@ -84,6 +84,8 @@ class Custody:
     holdings: list[Holding] = field(default_factory=list)
     handovers: list[Handover] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    breaks: list[Moment] = field(default_factory=list)
+    """When the thing turned up with somebody else after nobody knows how many hand-overs."""
 
 
 def party_key(key: str) -> str:
@@ -137,7 +139,7 @@ class _Book:
         elif step in RECEIPTS:
             self._receive_unnamed(node)
         if unseen_since is not None and not (givers or takers):
-            self._lose(unseen_since)
+            self._lose(node, unseen_since)
 
     def _parties(self, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         kind = ROLE_TYPES[self.role]
@@ -277,10 +279,12 @@ class _Book:
             self._gap(MISSING_RECEIVING, pending.moment, node.moment, between, why)
             holding.end = pending.moment
 
-    def _lose(self, since: Moment) -> None:
+    def _lose(self, node: Node, since: Moment) -> None:
         holding = self.holding
         if holding is None:
             return
+        if self.role == POSSESSOR and party_key(node.pin.iss) != holding.party:
+            self.custody.breaks.append(node.moment)
         if self.pending is not None:
             since = self.pending.moment
         why = f"it moved unseen: who has been its {self.role} from then on is unknown"
@@ -315,14 +319,15 @@ class _Book:
     def finish(self) -> None:
         """Name what is still open at the end."""
         self._found(None)
+        born = self.thing.origin.moment if self.thing.origin is not None else None
         if self.pending is not None:
             meant = self._intended(self.pending)
             giver = (self.holding.party,) if self.holding is not None else ()
             why = "it was shipped, and no event says that it was received"
             self._gap(IN_TRANSIT, self.pending.moment, None, (*giver, *meant), why)
         if self.role == OWNER and not any(one.role == OWNER for one in self.custody.holdings):
-            self._gap(UNKNOWN_OWNER, None, None, (), "no event names its owner")
+            self._gap(UNKNOWN_OWNER, born, None, (), "no event names its owner")
         if self.role == POSSESSOR and not any(
             one.role == POSSESSOR for one in self.custody.holdings
         ):
-            self._gap(UNKNOWN_CUSTODY, None, None, (), "no event names who has it")
+            self._gap(UNKNOWN_CUSTODY, born, None, (), "no event names who has it")

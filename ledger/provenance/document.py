@@ -27,7 +27,7 @@ from ledger.provenance.journey import Stay
 from ledger.provenance.lineage import Relation
 from ledger.provenance.pool import Correction, Node
 from ledger.provenance.span import TIME_MAX_US, TIME_MIN_US, Moment, Span, until
-from ledger.provenance.story import Edge, Holder, Told
+from ledger.provenance.story import Edge, Holder, Thing, Told
 from ledger.provenance.tiers import Tier
 
 Document = dict[str, object]
@@ -54,13 +54,21 @@ def assemble_answer(
         },
         "state": _state(answer),
         "events": [_event(answer, one) for one in told],
-        "path": [_stay(key, one) for key, way in answer.journeys.items() for one in way.stays],
+        "path": [
+            _stay(story.things[key], one)
+            for key, way in answer.journeys.items()
+            for one in way.stays
+        ],
         "containment": _containment(answer),
         "derivation": {
             "inputs": [_edge(one) for one in story.inputs],
             "outputs": [_edge(one) for one in story.outputs],
         },
-        "custody": [_holding(h) for one in answer.custody.values() for h in one.holdings],
+        "custody": [
+            _holding(story.things[key], one)
+            for key, book in answer.custody.items()
+            for one in book.holdings
+        ],
         "handovers": [_handover(h) for one in answer.custody.values() for h in one.handovers],
         "tiers": [_tier(one) for one in answer.tiers],
         "conditions": [_exposure(one) for one in answer.conditions.exposures],
@@ -114,6 +122,7 @@ def _event(answer: Answer, told: Told) -> Document:
         "read_point": event.read_point,
         "party": node.pin.iss,
         "tier": answer.distances.tier_at(told.thing, node.moment),
+        "tier_at_least": answer.distances.at_least(told.thing, node.moment),
         "grade": node.pin.grade,
         "epc": told.thing,
         "via": told.via,
@@ -123,9 +132,10 @@ def _event(answer: Answer, told: Told) -> Document:
     }
 
 
-def _stay(key: str, stay: Stay) -> Document:
+def _stay(thing: Thing, stay: Stay) -> Document:
     return {
-        "epc": key,
+        "epc": thing.key,
+        "precision": thing.precision,
         "place": stay.place,
         "from": _time(stay.start),
         "to": _time(stay.end),
@@ -186,9 +196,10 @@ def _edge(edge: Edge) -> Document:
     }
 
 
-def _holding(holding: Holding) -> Document:
+def _holding(thing: Thing, holding: Holding) -> Document:
     return {
         "epc": holding.thing,
+        "precision": thing.precision,
         "party": holding.party,
         "role": holding.role,
         "from": _time(holding.start),
@@ -213,6 +224,7 @@ def _tier(tier: Tier) -> Document:
     return {
         "tier": tier.tier,
         "party": tier.party,
+        "at_least": tier.at_least,
         "items": sorted(tier.items),
         "events": len(tier.events),
     }

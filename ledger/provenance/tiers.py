@@ -2,7 +2,9 @@
 
 Tier 0 is whoever holds the asked item now; each hand-over of custody or of ownership on
 the way back adds one, and a thing that went into another carries its count on, branch by
-branch. Custody and ownership that pass between the same two parties count once.
+branch. Custody and ownership that pass between the same two parties count once. Where a
+thing moved unseen and turned up with somebody else, one hand-over is counted, and the tiers
+behind it are *at least* so far away.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -23,6 +25,7 @@ class Tier:
     party: str
     items: set[str] = field(default_factory=set)
     events: set[tuple[int, int]] = field(default_factory=set)
+    at_least: bool = False
 
 
 @dataclass(slots=True)
@@ -31,17 +34,28 @@ class Distances:
 
     base: dict[str, int]
     steps: Mapping[str, tuple[Moment, ...]]
+    breaks: Mapping[str, tuple[Moment, ...]]
+    unsure: set[str] = field(default_factory=set)
+    """The things whose way to the asked item has a break."""
 
     def tier_at(self, thing: str, moment: Moment) -> int:
         """Return the number of hand-overs after `moment`, on the way to the asked item."""
-        later = sum(1 for step in self.steps.get(thing, ()) if step > moment)
-        return self.base.get(thing, 0) + later
+        steps = {*self.steps.get(thing, ()), *self.breaks.get(thing, ())}
+        return self.base.get(thing, 0) + sum(1 for step in steps if step > moment)
+
+    def at_least(self, thing: str, moment: Moment) -> bool:
+        """Tell whether there may have been more hand-overs than that."""
+        later = any(step > moment for step in self.breaks.get(thing, ()))
+        return later or thing in self.unsure
 
 
 def measure_distances(story: Story, custody: Mapping[str, Custody]) -> Distances:
     """Return the distances of all things of `story` from its root."""
-    steps = {key: handover_steps(one.handovers) for key, one in custody.items()}
-    distances = Distances({story.root: 0}, steps)
+    distances = Distances(
+        {story.root: 0},
+        {key: handover_steps(one.handovers) for key, one in custody.items()},
+        {key: tuple(one.breaks) for key, one in custody.items()},
+    )
     for edge in story.inputs:
         output = story.things.get(edge.output)
         born = output.born if output is not None else FIRST
@@ -49,6 +63,8 @@ def measure_distances(story: Story, custody: Mapping[str, Custody]) -> Distances
         known = distances.base.setdefault(edge.input, at_birth)
         if edge.input != story.root:
             distances.base[edge.input] = min(known, at_birth)
+            if distances.at_least(edge.output, born):
+                distances.unsure.add(edge.input)
     return distances
 
 
@@ -81,6 +97,7 @@ def collect_tiers(
             row = tier(number, told.node.pin.iss)
             row.items.add(key)
             row.events.add(told.node.name)
+            row.at_least = row.at_least or distances.at_least(key, told.node.moment)
         for holding in custody[key].holdings if key in custody else ():
             moment = holding.start or holding.evidence[0].moment
             tier(distances.tier_at(key, moment), holding.party).items.add(key)
