@@ -48,7 +48,8 @@ WAY_GAPS = ANY_GAPS | {
 GAPS_OF = {
     "path": WAY_GAPS,
     "custody": WAY_GAPS | {"conflicting_custody", "unknown_custody", "unknown_owner"},
-    "containment": WAY_GAPS | {"containment_cycle", "destroyed_with_contents"},
+    "containment": WAY_GAPS
+    | {"containment_cycle", "destroyed_with_contents", "left_unseen", "no_vehicle"},
     "exposure": ANY_GAPS
     | {"no_origin", "no_conditions", "partial_sensor_window", "moved_unseen"},
 }
