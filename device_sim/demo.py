@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import urllib3
@@ -302,11 +302,19 @@ def _count_identities(acks: Path) -> int:
 
 
 def _choose_item(run: Run, report: ScoreReport) -> str:
-    """Return a sold item whose answer is complete, the last one packed: the longest story."""
+    """Return the sold item with the story most worth reading.
+
+    Its answer is complete, it is made of few lots, and it was in the warmest trailer.
+    """
     doubtful = {finding.epc for finding in report.findings}
     items = [json.loads(line) for line in run.truth if '"kind":"item"' in line]
-    sold = [one["epc"] for one in items if one.get("sold_at") is not None]
-    return str(next((epc for epc in reversed(sold) if epc not in doubtful), sold[-1]))
+    sold = [one for one in items if one.get("sold_at") is not None] or items
+    clear = [one for one in sold if one["epc"] not in doubtful] or sold
+
+    def worth(item: dict[str, Any]) -> tuple[int, float]:
+        return -len(item["farm_lots"]), max((e["max_c"] for e in item["exposure"]), default=0.0)
+
+    return str(max(clear, key=worth)["epc"])
 
 
 def _show(*arguments: object) -> int:
