@@ -68,9 +68,9 @@ def test_stations_interleave(dairy_run: Run) -> None:
 
 
 def test_the_default_run_is_of_a_size_that_a_laptop_plays_in_no_time(dairy_run: Run) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     play(dairy_run.scenario, 3)
-    assert time.perf_counter() - began < 8  # it takes about 0.5 s on an idle core
+    assert time.process_time() - began < 2  # it takes about 0.5 s on an idle core
     assert 8_000 < dairy_run.reads < 25_000
     assert dairy_run.messages[-1].time_us - dairy_run.messages[0].time_us < 6 * 86_400 * 10**6
 

@@ -101,7 +101,7 @@ def test_the_speed_is_simulated_seconds_per_second(mosquitto: Broker) -> None:
     messages = [Message(n * 10**6, "t", b"%d" % n) for n in range(11)]
     began = time.monotonic()
     publish(messages, mosquitto.url, speed=20)
-    assert 0.4 < time.monotonic() - began < 3
+    assert 0.4 < time.monotonic() - began < 10
 
 
 def test_no_broker_is_said_at_once() -> None:
