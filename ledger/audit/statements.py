@@ -11,6 +11,7 @@ statement whose key was enrolled in such an entry cannot be judged, which is cou
 Pure: no I/O, no clock, no randomness.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
 from types import MappingProxyType
@@ -56,10 +57,20 @@ class _PastOfTheLog:
     def __init__(self, tree: AuditTree, fetch_entry: FetchEntry) -> None:
         self._tree = tree
         self._fetch_entry = fetch_entry
+        self._indexes: dict[tuple[Hash, int], array[int]] = {}
 
-    def find_logged(self, kid: Hash, epoch: int, seq: int) -> tuple[int, Hash] | None:  # noqa: ARG002
-        """Say nothing: a place taken twice then is a wrong `seq`, which is a finding too."""
-        return None
+    def remember(self, index: int, statement: Statement) -> None:
+        """Keep the index of `statement`, eight bytes each, as long as its chain has no hole."""
+        indexes = self._indexes.setdefault((statement.kid, statement.epoch), array("Q"))
+        if statement.seq == len(indexes):
+            indexes.append(index)
+
+    def find_logged(self, kid: Hash, epoch: int, seq: int) -> tuple[int, Hash] | None:
+        """Return index and id of the statement at this place of a chain, or None."""
+        indexes = self._indexes.get((kid, epoch), ())
+        if seq >= len(indexes):
+            return None
+        return indexes[seq], self.statement_at(indexes[seq]).id
 
     def statement_at(self, index: int) -> Statement:
         """Return the statement in an earlier entry."""
@@ -115,6 +126,7 @@ class StatementAudit:
         if x is not None:
             yield from self._signatures.add(linked.index, statement, x)
         admitted = yield from self._check_authority(linked, statement)
+        self._past.remember(linked.index, statement)
         self._fold(linked.index, statement, linked.leaf, admitted=admitted)
 
     def finish(self) -> Iterator[Finding]:

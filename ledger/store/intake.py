@@ -29,15 +29,17 @@ class VerifiedSubmission:
 
 
 def verify_submission(
-    submission: Submission, keys: Mapping[bytes, KeyRecord]
+    submission: Submission, keys: Mapping[bytes, KeyRecord], *, origin: str | None = None
 ) -> VerifiedSubmission:
     """Return `submission`, verified, or raise.
 
     `ParseError` where the statement does not parse or brings events that its kind has
-    not, `RefusedError` with check `signature`, `CommitmentError` where the events are not
-    what it signs.
+    not, `RefusedError` with check `aud` (where `origin` is given) or `signature`, in this
+    order, `CommitmentError` where the events are not what it signs.
     """
     statement = parse_statement(submission.statement)
+    if origin is not None and statement.aud != origin:
+        raise RefusedError("aud", f"speaks to {statement.aud!r}, this log is {origin!r}")
     record = keys.get(statement.kid)
     if record is not None:
         try:

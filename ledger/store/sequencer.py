@@ -142,7 +142,10 @@ class Sequencer:
         try:
             for submission, future in group:
                 try:
-                    verified.append((verify_submission(submission, self._log.keys()), future))
+                    one = verify_submission(
+                        submission, self._log.keys(), origin=self._log.origin
+                    )
+                    verified.append((one, future))
                 except TagtrailError as error:
                     future.set_exception(error)
         except BaseException as error:

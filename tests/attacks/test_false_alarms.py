@@ -77,6 +77,15 @@ def test_rotation_suspension_new_epochs_and_the_end_of_keys(ledger: BuiltLedger)
     assert report.summary.suspect_keys[0].endswith("from entry 5 on")
 
 
+def test_a_revocation_that_names_the_last_honest_statement(ledger: BuiltLedger) -> None:
+    ledger.capture(ledger.gateway, [event(1, 0)])
+    honest = Last(ledger.gateway.seq - 1, ledger.gateway.prev)
+    ledger.capture(ledger.gateway, [event(2, 0)])  # By the thief.
+    ledger.say(ledger.dairy, ending(ledger, KeyOp.REVOKE, ledger.gateway, last=honest))
+    report = audit(ledger)
+    assert report.result is Result.VERIFIED, report.findings
+
+
 def test_an_equivocation_that_the_log_proves(ledger: BuiltLedger) -> None:
     log_signer = signer_named("statements of the log")
     ledger.say(ledger.admin, enrolment(log_signer, OPERATOR, "log"))
