@@ -76,6 +76,11 @@ class Stage:
         return self.folder / "gateway"
 
     @property
+    def plan(self) -> Path:
+        """Return the capture plan, which also names the parties."""
+        return self.folder / "sim" / "plan.toml"
+
+    @property
     def truth(self) -> Path:
         """Return the file of what truly happened."""
         return self.folder / "sim" / "truth.jsonl"
@@ -248,7 +253,9 @@ def _perform(console: Console, stage: Stage, run: Run) -> Outcome:
             progress=lambda done, every: bar.update(task, completed=done, total=every),
         )
     console.rule("one item's life")
-    traced = _show("trace", _choose_item(run, report), "--url", stage.url)
+    traced = _show(
+        "trace", _choose_item(run, report), "--url", stage.url, "--names", stage.plan
+    )
     console.rule("the audit")
     verified = _show("verify", stage.folder, "--trust", stage.folder / "trust.toml")
     return Outcome(
@@ -354,7 +361,7 @@ def _conclude(
         "",
         f"tagtrail sim run {run.scenario.name} --seed {run.seed} --broker {stage.broker}",
         f"tagtrail gateway status --dir {folder}",
-        f"tagtrail trace {item} --dir {folder}",
+        f"tagtrail trace {item} --dir {folder} --names {stage.plan}",
         f"tagtrail verify {folder} --trust {folder / 'trust.toml'}",
         f"tagtrail sim score {stage.truth} --ledger {stage.url}",
     )
