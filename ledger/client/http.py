@@ -18,10 +18,10 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlencode, urlsplit
 
-import cbor2
 import msgspec
 import urllib3
 
+from ledger.cose import encode_cbor
 from ledger.errors import ParseError, TagtrailError
 
 SUBMISSIONS_TYPE = "application/vnd.tagtrail.submissions+cbor"
@@ -162,7 +162,7 @@ class CaptureClient:
         return _json_object(self._get(f"{path}?{query}" if query else path))
 
     def _submit_batch(self, batch: Sequence[bytes]) -> list[Result]:
-        body = cbor2.dumps(list(batch))
+        body = encode_cbor(list(batch))
         data = self._request("POST", "/statements", body, {"Content-Type": SUBMISSIONS_TYPE})
         items = _json_object(data).get("results")
         if not isinstance(items, list) or len(items) != len(batch):
