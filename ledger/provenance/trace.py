@@ -24,6 +24,7 @@ from ledger.projection import (
     OUTPUT,
     OUTPUT_QUANTITY,
     PARENT,
+    QUANTITY,
     THING_ROLES,
 )
 from ledger.provenance import gap as gaps
@@ -74,6 +75,7 @@ from ledger.provenance.visit import (
 _MADE = frozenset({OUTPUT, OUTPUT_QUANTITY})
 _USED = frozenset({INPUT, INPUT_QUANTITY})
 _INSTANCE_ROLES = frozenset({EPC, CHILD, PARENT, INPUT, OUTPUT})
+_CLASS_ROLES = frozenset({QUANTITY, CHILD_QUANTITY, INPUT_QUANTITY, OUTPUT_QUANTITY})
 _KIND_ROLES = (
     (AGGREGATION, frozenset({CHILD, CHILD_QUANTITY}), CONTAINED),
     (ASSOCIATION, frozenset({ASSOCIATED_CHILD}), ASSOCIATED),
@@ -152,7 +154,7 @@ class _Walk:
             return None
         if visit.is_thing:
             thing.life = life
-            thing.is_class = not self.pool.names(visit.key, _INSTANCE_ROLES)
+            thing.is_class = self._is_class(visit.key)
             self._note_other_lives(visit, lives)
         else:
             thing.holders.append(holder_of(visit, span))
@@ -160,6 +162,10 @@ class _Walk:
             if span.holds(node.moment):
                 thing.tell(told_of(visit, node))
         return span
+
+    def _is_class(self, key: str) -> bool:
+        instance = self.pool.names(key, _INSTANCE_ROLES)
+        return not instance and self.pool.names(key, _CLASS_ROLES)
 
     def _note_other_lives(self, visit: Visit, lives: Sequence[Span]) -> None:
         why = "the key was used again: this answer is about one of its lives only"
@@ -172,7 +178,7 @@ class _Walk:
         up_to = Span(FIRST, visit.span.end)
         own = self.pool.nodes_of(visit.key, THING_ROLES, up_to)
         lives = find_lives(visit.key, own)
-        is_class = not self.pool.names(visit.key, _INSTANCE_ROLES)
+        is_class = self._is_class(visit.key)
         found: list[Visit] = []
         for kind, roles, via in _KIND_ROLES:
             nodes = self.pool.nodes_of(visit.key, roles, up_to)
