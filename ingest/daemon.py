@@ -20,7 +20,15 @@ from dataclasses import dataclass
 from ingest.database import SpoolError
 from ingest.delivery import next_delay
 from ingest.mqtt import BrokerUrl, Delivery, Subscriber
-from ingest.pipeline import MESSAGES_PER_BATCH, Courier, Keeper, Processor, now_us
+from ingest.pipeline import (
+    MESSAGES_PER_BATCH,
+    Courier,
+    Keeper,
+    Processor,
+    Signers,
+    now_us,
+    open_signers,
+)
 from ingest.plan import Plan
 from ingest.settings import Settings
 from ingest.topics import simplify_filters
@@ -56,6 +64,7 @@ class Gateway:
         self._sealed = threading.Event()
         self._queue: queue.Queue[Delivery] = queue.Queue(QUEUE_MAX)
         self._failure: BaseException | None = None
+        self._signers: Signers = {}
         filters = [topic for one in how.plan.stations for topic in one.topics]
         filters += [topic for one in how.plan.sensors for topic in one.topics]
         self._subscriber = Subscriber(
@@ -77,11 +86,9 @@ class Gateway:
         """
         settings = self._how.settings
         # Opened here once, so that what is wrong shows before anything is subscribed to.
-        with (
-            Processor(settings, self._how.plan),
-            Courier(settings.folder, self._how.ledger_url),
-        ):
-            pass
+        self._signers = open_signers(settings, self._how.plan)
+        Processor(settings, self._how.plan, signers=self._signers).close()
+        Courier(settings.folder, self._how.ledger_url).close()
         threads = [
             threading.Thread(target=self._guard, args=(loop,), name=name)
             for name, loop in (
@@ -169,7 +176,9 @@ class Gateway:
     def _process(self) -> None:
         while not self._stopping.is_set():
             try:
-                with Processor(self._how.settings, self._how.plan) as processor:
+                with Processor(
+                    self._how.settings, self._how.plan, signers=self._signers
+                ) as processor:
                     self._process_with(processor)
             except SpoolError as error:
                 # The state in memory is ahead of the disk: begin again from the disk.

@@ -7,14 +7,15 @@ hand, in the order of arrival, after the inbox has the message; one that arrived
 connection which has since been lost is not acknowledged at all, for the broker delivers it
 again and its packet id may meanwhile mean another message.
 
-A broker that speaks only MQTT 3.1.1 is met again in that version, with the same promise
-(`clean_session` false).
+A broker that speaks only MQTT 3.1.1 (it says so, or does not answer at all) is met again in
+that version, with the same promise (`clean_session` false).
 
     mqtt://[user[:password]@]host[:1883]      mqtts://… over TLS, port 8883
 """
 
 import logging
 import ssl
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
@@ -38,7 +39,7 @@ CLIENT_ID_CHARS_MAX = 128
 _PORT, _TLS_PORT = 1883, 8883
 _SESSION_NEVER_EXPIRES = 0xFFFFFFFF
 _UNSUPPORTED_VERSION = 132
-_SILENT_CLOSES = 2
+_ANSWER_SECONDS_MAX = 3.0
 
 _LOG = logging.getLogger(__name__)
 
@@ -108,8 +109,8 @@ class Subscriber:
         self._clock_us = clock_us
         self._on_delivery = on_delivery
         self._connection = 0
-        self._closes = 0
-        self._subscriptions = 0
+        self._asked_at: float | None = None
+        self._is_version_refused = False
         self._version = MQTTProtocolVersion.MQTTv5
         self._stopping = False
         self.subscribed = Event()
@@ -137,9 +138,15 @@ class Subscriber:
 
     def try_other_version(self) -> bool:
         """Go on in MQTT 3.1.1 if the broker does not answer in MQTT 5; call now and then."""
-        if self._version != MQTTProtocolVersion.MQTTv5 or self._closes < _SILENT_CLOSES:
+        asked_at = self._asked_at
+        is_silent = asked_at is not None and time.monotonic() - asked_at > _ANSWER_SECONDS_MAX
+        if self._version != MQTTProtocolVersion.MQTTv5 or not (
+            is_silent or self._is_version_refused
+        ):
             return False
+        self._client.disconnect()
         self._client.loop_stop()
+        self._asked_at = None
         self._version = MQTTProtocolVersion.MQTTv311
         _LOG.warning("%s does not speak MQTT 5; going on in MQTT 3.1.1", self._broker)
         self._client = self._make_client()
@@ -155,6 +162,7 @@ class Subscriber:
             manual_ack=True,
             clean_session=None if is_v5 else False,
         )
+        client.on_socket_open = self._opened
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_message = self._received
@@ -179,6 +187,9 @@ class Subscriber:
 
     # --- Called by paho's thread -------------------------------------------------------
 
+    def _opened(self, _client: Client, _userdata: object, _socket: object) -> None:
+        self._asked_at = time.monotonic()
+
     def _connected(
         self,
         client: Client,
@@ -187,17 +198,15 @@ class Subscriber:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        self._asked_at = None
         if reason.is_failure:
             self.refused = f"{self._broker} refused the connection: {reason}"
             _LOG.error("%s", self.refused)
-            if reason.value == _UNSUPPORTED_VERSION:
-                self._closes = _SILENT_CLOSES
+            self._is_version_refused = reason.value == _UNSUPPORTED_VERSION
             return
         self.refused = None
-        self._closes = 0
         self._connection += 1
         _LOG.info("connected to %s, session present: %s", self._broker, flags.session_present)
-        self._subscriptions = len(self._filters)
         if self._version == MQTTProtocolVersion.MQTTv5:
             options = SubscribeOptions(qos=1, retainHandling=1)
             client.subscribe([(one, options) for one in self._filters])
@@ -233,7 +242,6 @@ class Subscriber:
     ) -> None:
         # What was delivered over the lost connection is delivered again; see the module.
         if not self._stopping:
-            self._closes += not self.subscribed.is_set()
             _LOG.warning("disconnected from %s: %s", self._broker, reason)
         self._connection += 1
         self.subscribed.clear()

@@ -37,6 +37,7 @@ from ledger.statement import Claims
 
 MESSAGES_PER_BATCH = 500
 LOCK_FILE = "gateway.lock"
+Signers = Mapping[str, tuple[str, Signer]]
 _US = 1_000_000
 
 
@@ -77,16 +78,19 @@ class Processor:
         settings: Settings,
         plan: Plan,
         *,
+        signers: Signers | None = None,
         clock_us: Callable[[], int] = now_us,
         stage: Callable[[str], None] = no_stage,
-        draw: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """Open the folder's databases and take the state back as of the last commit."""
-        self._signers = _signers_of(settings, plan)
+        """Open the folder's databases and take the state back as of the last commit.
+
+        `signers` are those of `open_signers`, opened here where they are not given: it takes
+        a while, because the key files' passphrase is stretched.
+        """
+        self._signers = signers or open_signers(settings, plan)
         self._origin = settings.origin
         self._clock_us = clock_us
         self._stage = stage
-        self._draw = draw
         self._site = Site(plan)
         self._inbox = Inbox(settings.folder)
         self._outbox = Outbox(settings.folder)
@@ -134,14 +138,18 @@ class Processor:
             return False
         if self._inbox.newest_id() != self._cursor:
             return False  # messages wait that may end the silence
-        self.keep_tick(everything=False)
-        return True
+        return self.keep_tick(everything=False)
 
-    def keep_tick(self, *, everything: bool) -> None:
-        """Keep a tick now; `everything` ends whatever is open."""
+    def keep_tick(self, *, everything: bool) -> bool:
+        """Keep a tick now; `everything` ends whatever is open.
+
+        Returns False where the inbox has a tick of this very microsecond: try again later.
+        """
         at = self._clock_us()
-        self._inbox.keep([Arrival(TICK_TOPIC, encode_tick(at, everything=everything), at)])
+        tick = Arrival(TICK_TOPIC, encode_tick(at, everything=everything), at)
+        kept = self._inbox.keep([tick])
         self._stage("after tick")
+        return kept.new == 1
 
     def _commit(
         self, cursor: int, outcome: Outcome, gone: tuple[Sequence[str], Sequence[Unresolved]]
@@ -177,7 +185,7 @@ class Processor:
             pen = Pen(
                 signer=signer,
                 claims=Claims(iss=issuer, aud=self._origin, iat=self._clock_us() // _US),
-                draw=lambda: self._draw(EVENT_KEY_SIZE),
+                draw=lambda: secrets.token_bytes(EVENT_KEY_SIZE),
             )
             signed, head = seal(mine, pen, self._outbox.head(signer.kid))
             sealed += signed
@@ -238,8 +246,11 @@ class Courier:
         return self._outbox.unpark()
 
 
-def _signers_of(settings: Settings, plan: Plan) -> Mapping[str, tuple[str, Signer]]:
-    """Return the signer of each party of the plan that signs anything."""
+def open_signers(settings: Settings, plan: Plan) -> Signers:
+    """Return each party's issuer URI and signer.
+
+    Raises `SettingsError` where a party that the plan signs for has no key.
+    """
     signers = load_signers(settings)
     signing = [station.party for station in plan.stations]
     signing += [rule.party for rule in plan.sensors]

@@ -1,0 +1,196 @@
+"""What the gateway's tests share: messages, a plan, a gateway's folder, a ledger over HTTP."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cbor2
+
+from ingest.drafts import Event, Outcome
+from ingest.plan import Plan
+from ingest.planfile import parse_plan
+from ingest.reads import Message, message_hash
+from ingest.settings import Settings, load_settings
+from ingest.site import Site
+from ledger.client.http import PROBLEM_BASE
+from ledger.disclosure import decode_submission, shown_parts, verify_events
+from ledger.epcis.event import join_parts
+from ledger.keyfile import SCRYPT_N_LEAST, create_keyfile
+from ledger.statement import NO_HASH, Capture, Statement, parse_statement, verify_signature
+
+ORIGIN = "tagtrail.example/test"
+DAIRY = "https://id.gs1.org/417/9506000134352"
+FARM = "https://id.gs1.org/417/9506000134369"
+PASSPHRASE = b"for tests only"
+SECRET = bytes(range(32))
+T0_S = 1_767_600_000  # 2026-01-05T08:00:00Z
+T0 = T0_S * 1_000_000
+
+HEAD = f"""plan = "tagtrail/plan/v1"
+name = "test"
+[[party]]
+id = "{DAIRY}"
+name = "Alm Dairy"
+prefixes = ["9506000"]
+[[party]]
+id = "{FARM}"
+name = "Upper Farm"
+prefixes = ["9506000"]
+"""
+STATION = f"""[[station]]
+name = "gate"
+party = "{DAIRY}"
+topics = ["gate/#"]
+read_point = "urn:epc:id:sgln:9506000.00001.gate"
+biz_location = "urn:epc:id:sgln:9506000.00001.0"
+gap_ms = 3000
+idle_s = 5
+"""
+OBSERVE = """[[station.emit]]
+event = "object"
+action = "OBSERVE"
+biz_step = "shipping"
+disposition = "in_transit"
+"""
+
+
+def plan_of(*blocks: str) -> Plan:
+    return parse_plan(HEAD + "".join(blocks))
+
+
+def hex_of(n: int) -> str:
+    """Return the memory of the SGTIN-96 9506000.013435 with serial number `n`."""
+    return f"{0x30 << 88 | 1 << 85 | 5 << 82 | 9506000 << 58 | 13435 << 38 | n:024X}"
+
+
+def sgtin(n: int) -> str:
+    return f"urn:epc:id:sgtin:9506000.013435.{n}"
+
+
+def read_payload(n: int, second: float, **fields: object) -> bytes:
+    """Return a generic reader's payload: tag `n`, `second` after T0."""
+    return json.dumps({"epc": hex_of(n), "timestamp": T0_S + second, **fields}).encode()
+
+
+def message(
+    payload: bytes | dict[str, object], topic: str = "gate/r", number: int = 1, at: int = T0
+) -> Message:
+    data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return Message(
+        id=number, topic=topic, payload=data, received_us=at, sha256=message_hash(topic, data)
+    )
+
+
+def run_site(plan: Plan, messages: list[Message]) -> tuple[Site, Outcome]:
+    """Feed `messages` to a fresh site and return it with what came of them."""
+    site, outcome = Site(plan), Outcome(secret=SECRET)
+    for one in messages:
+        site.take_message(one, outcome)
+    return site, outcome
+
+
+def events_of(outcome: Outcome) -> list[Event]:
+    return [event for draft in outcome.drafts for event in draft.events]
+
+
+def make_folder(folder: Path, *parties: str) -> Settings:
+    """Make a gateway's folder with a key for each party, and return its settings."""
+    (folder / "keys").mkdir(parents=True)
+    (folder / "passphrase").write_bytes(PASSPHRASE + b"\n")
+    lines = [f'origin = "{ORIGIN}"', 'passphrase_file = "passphrase"']
+    for n, party in enumerate(parties or (DAIRY,)):
+        create_keyfile(
+            folder / "keys" / f"{n}.key",
+            passphrase=PASSPHRASE,
+            iss=party,
+            role="gateway",
+            n=SCRYPT_N_LEAST,
+        )
+        lines += ["[[key]]", f'party = "{party}"', f'file = "keys/{n}.key"']
+    (folder / "gateway.toml").write_text("\n".join(lines) + "\n")
+    return load_settings(folder)
+
+
+class Ledger(ThreadingHTTPServer):
+    """A ledger that keeps what it takes: commitments, chains and known ids are judged.
+
+    `keys` are the public keys it knows by kid (all if empty); `down` makes it answer 503.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.statements: list[Statement] = []
+        self.events: list[Event] = []
+        self.keys: dict[bytes, bytes] = {}
+        self.refuse: set[bytes] = set()
+        self.down = False
+        self.repeats = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def take(self, data: bytes) -> dict[str, object]:
+        submission = decode_submission(data)
+        statement = parse_statement(submission.statement)
+        for index, one in enumerate(self.statements):
+            if one.id == statement.id:
+                self.repeats += 1
+                return {"index": index, "statement_id": one.id.hex(), "known": True}
+        if statement.kid in self.refuse:
+            return {"problem": _problem("authority", "key")}
+        if statement.kid in self.keys:
+            verify_signature(statement, self.keys[statement.kid])
+        chain = [one for one in self.statements if one.kid == statement.kid]
+        prev = chain[-1].id if chain else NO_HASH
+        if (statement.seq, statement.prev) != (len(chain), prev):
+            return {"problem": _problem("authority", "seq")}
+        body = statement.body
+        assert isinstance(body, Capture)
+        verify_events(submission.events, count=body.count, root=body.root)
+        self.statements.append(statement)
+        self.events += [join_parts(shown_parts(one)) for one in submission.events]
+        index = len(self.statements) - 1
+        return {"index": index, "statement_id": statement.id.hex(), "known": False}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Ledger
+
+    def do_POST(self) -> None:
+        batch = cbor2.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.server.down:
+            self._reply(503, b"")
+            return
+        results = [self.server.take(one) for one in batch]
+        self._reply(200, json.dumps({"results": results}).encode())
+
+    def _reply(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _problem(slug: str, check: str) -> dict[str, object]:
+    return {"type": PROBLEM_BASE + slug, "status": 403, "check": check, "detail": "no"}
+
+
+@contextmanager
+def serving() -> Iterator[Ledger]:
+    """Serve a ledger on loopback."""
+    with Ledger() as ledger:
+        thread = threading.Thread(target=ledger.serve_forever, args=(0.01,))
+        thread.start()
+        yield ledger
+        ledger.shutdown()
+        thread.join()
