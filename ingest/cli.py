@@ -17,7 +17,13 @@ from ingest.mqtt import check_client_id, parse_broker_url
 from ingest.pipeline import FolderLock
 from ingest.plan import Plan
 from ingest.planfile import parse_plan
-from ingest.replay import Replayed, read_recordings, replay, require_folder_of_gateway
+from ingest.replay import (
+    DELIVERY_SECONDS_MAX,
+    Replayed,
+    read_recordings,
+    replay,
+    require_folder_of_gateway,
+)
 from ingest.settings import SettingsError, load_settings
 from ledger.epcis.times import format_time
 from ledger.errors import ParseError, TagtrailError
@@ -102,13 +108,22 @@ def replay_files(
     ledger: Annotated[
         str, typer.Option(help="A running ledger's URL; else the one in DIR is served.")
     ] = "",
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a ledger that is away.")
+    ] = DELIVERY_SECONDS_MAX,
     as_json: JsonOption = False,
 ) -> None:
     """Take recorded reader output through the same line as live, to the last entry.
 
     Exits 0 when each message is accounted for and each statement is in the ledger, else 1.
     """
-    done = replay(read_recordings(files), load_plan(plan), folder, ledger_url=ledger or None)
+    done = replay(
+        read_recordings(files),
+        load_plan(plan),
+        folder,
+        ledger_url=ledger or None,
+        patience_s=patience,
+    )
     typer.echo(json.dumps(_replay_json(done), indent=2) if as_json else _replay_text(done))
     if not done.is_complete:
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from ingest.delivery import next_delay
 from ingest.health import Health, read_health
-from ingest.inbox import FILE as INBOX_FILE
 from ingest.inbox import InboxReader, Quarantined
 from ingest.pipeline import Courier, FolderLock, Keeper, Processor, now_us
 from ingest.plan import Plan
@@ -45,7 +44,7 @@ class Replayed:
     `quarantined` are the faults of the messages that this replay brought.
     """
 
-    before: Health | None
+    before: Health
     after: Health
     quarantined: tuple[Quarantined, ...]
     undelivered: str | None
@@ -57,8 +56,7 @@ class Replayed:
 
     def count(self, name: str) -> int:
         """Return by how much the count called `name` grew."""
-        before = 0 if self.before is None else getattr(self.before, name)
-        return int(getattr(self.after, name)) - int(before)
+        return int(getattr(self.after, name)) - int(getattr(self.before, name))
 
 
 def read_recordings(paths: Sequence[Path]) -> list[Arrival]:
@@ -76,19 +74,27 @@ def read_recordings(paths: Sequence[Path]) -> list[Arrival]:
 
 
 def replay(
-    arrivals: Sequence[Arrival], plan: Plan, folder: Path, *, ledger_url: str | None
+    arrivals: Sequence[Arrival],
+    plan: Plan,
+    folder: Path,
+    *,
+    ledger_url: str | None = None,
+    patience_s: float = DELIVERY_SECONDS_MAX,
 ) -> Replayed:
     """Take `arrivals` through the gateway in `folder`/gateway into the ledger, and wait.
 
-    Without `ledger_url` the ledger in `folder` is served meanwhile, and made first if `folder`
-    has none. Raises `TagtrailError` where it cannot begin.
+    An unavailable ledger is waited for `patience_s` seconds. Without `ledger_url` the ledger
+    in `folder` is served meanwhile, and made first if `folder` has none. Raises
+    `TagtrailError` where it cannot begin.
     """
     if ledger_url is not None:
-        return _replay_into(load_settings(folder / GATEWAY_FOLDER), plan, arrivals, ledger_url)
+        settings = load_settings(folder / GATEWAY_FOLDER)
+        return _replay_into(settings, plan, arrivals, (ledger_url, patience_s))
     if not (folder / GATEWAY_FOLDER / SETTINGS_FILE).exists():
         create_ledger(folder, plan, ORIGIN)
     with serve_ledger(folder) as url:
-        return _replay_into(load_settings(folder / GATEWAY_FOLDER), plan, arrivals, url)
+        settings = load_settings(folder / GATEWAY_FOLDER)
+        return _replay_into(settings, plan, arrivals, (url, patience_s))
 
 
 def create_ledger(folder: Path, plan: Plan, origin: str) -> None:
@@ -133,12 +139,12 @@ def serve_ledger(folder: Path) -> Iterator[str]:
 
 
 def _replay_into(
-    settings: Settings, plan: Plan, arrivals: Sequence[Arrival], ledger_url: str
+    settings: Settings, plan: Plan, arrivals: Sequence[Arrival], ledger: tuple[str, float]
 ) -> Replayed:
     folder = settings.folder
     with FolderLock(folder):
-        before = read_health(folder) if (folder / INBOX_FILE).exists() else None
         with Processor(settings, plan) as processor:
+            before = read_health(folder)
             newest = _newest(folder)
             with Keeper(folder) as keeper:
                 for start in range(0, len(arrivals), KEEP_BATCH):
@@ -148,7 +154,7 @@ def _replay_into(
             processor.keep_tick(everything=True)
             while processor.process():
                 pass
-        undelivered = _deliver_all(folder, ledger_url)
+        undelivered = _deliver_all(folder, *ledger)
         with InboxReader(folder) as inbox:
             quarantined = tuple(inbox.quarantine(after=newest))
         return Replayed(
@@ -164,9 +170,9 @@ def _newest(folder: Path) -> int:
         return inbox.counts().newest_id
 
 
-def _deliver_all(folder: Path, ledger_url: str) -> str | None:
+def _deliver_all(folder: Path, ledger_url: str, patience_s: float) -> str | None:
     """Deliver until nothing waits; return why it ended sooner, if it did."""
-    deadline = time.monotonic() + DELIVERY_SECONDS_MAX
+    deadline = time.monotonic() + patience_s
     delay = 0.0
     with Courier(folder, ledger_url) as courier:
         courier.unpark()

@@ -96,6 +96,15 @@ def test_a_look_into_an_inbox_that_is_not_there_is_an_error(tmp_path: Path) -> N
         InboxReader(tmp_path)
 
 
+def test_a_look_into_a_file_that_is_not_made_yet_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "inbox.db").touch()
+    with pytest.raises(SpoolError, match="is empty"):
+        InboxReader(tmp_path)
+    Inbox(tmp_path).close()
+    with InboxReader(tmp_path) as reader:
+        assert reader.counts().messages == 0
+
+
 def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     Inbox(tmp_path).close()
     other = sqlite3.connect(tmp_path / "inbox.db")
@@ -107,6 +116,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_an_error_and_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "inbox.db").write_bytes(b"this is no database, it is a text" * 100)
-    with pytest.raises(SpoolError):
-        Inbox(tmp_path)
+    for look in (Inbox, InboxReader):
+        with pytest.raises(SpoolError, match="not a database"):
+            look(tmp_path)
     assert (tmp_path / "inbox.db").read_bytes().startswith(b"this is no database")
