@@ -59,7 +59,7 @@ _LEAF_STARTS: Final = tuple(b"\x00tagtrail/part/v1\n" + bytes((n,)) for n in ran
 _PART_NAMES: Final = tuple(f"part {n}" for n in range(PART_COUNT))
 _ARRAY, _NULL, _PAIR = 4, b"\xf6", b"\x82"
 _WHOLE_START: Final = b"\x82\x58\x20"
-_WITHHELD_START: Final = b"\x82\xf6\x88"
+_WITHHELD_START: Final = b"\x82\xf6"
 _PARTS_HEAD: Final = b"\x88"
 _WHOLE_HASH: Final = "ni:///sha-256"
 
@@ -218,10 +218,15 @@ def withheld(event: SubmittedEvent) -> frozenset[int]:
 def encode_event(event: SubmittedEvent) -> bytes:
     """Return `event` as CBOR."""
     if isinstance(event, WithheldEvent):
-        return _WITHHELD_START + b"".join(map(encode_shown, event.shown))
+        return _WITHHELD_START + encode_disclosure(event)
     chunks = [_WHOLE_START, event.event_key, _PARTS_HEAD]
     chunks += [_NULL if part is None else encode_byte_string(part) for part in event.parts]
     return b"".join(chunks)
+
+
+def encode_disclosure(event: WithheldEvent) -> bytes:
+    """Return the eight items of a disclosure as one CBOR array."""
+    return _PARTS_HEAD + b"".join(map(encode_shown, event.shown))
 
 
 def encode_shown(item: Shown | Hash) -> bytes:
@@ -277,17 +282,21 @@ def _read_event(data: bytes, at: int) -> tuple[SubmittedEvent, int]:
     where = "event"
     _expect_pair(data, at, where)
     whole = data[at + 1 : at + 2] != _NULL
-    event_key, at = read_byte_string(data, at + 1, where) if whole else (b"", at + 2)
-    if data[at : at + 1] != _PARTS_HEAD:
-        raise ParseError(where, f"byte {at} does not start an array of {PART_COUNT} parts")
-    at += 1
-    if whole:
-        _expect_size(event_key, EVENT_KEY_SIZE, "event key")
-        parts = []
-        for n in range(PART_COUNT):
-            part, at = _read_part(data, at, n)
-            parts.append(part)
-        return WholeEvent(event_key, tuple(parts)), at
+    if not whole:
+        return read_disclosure(data, at + 2)
+    event_key, at = read_byte_string(data, at + 1, where)
+    at = _expect_parts(data, at)
+    _expect_size(event_key, EVENT_KEY_SIZE, "event key")
+    parts = []
+    for n in range(PART_COUNT):
+        part, at = _read_part(data, at, n)
+        parts.append(part)
+    return WholeEvent(event_key, tuple(parts)), at
+
+
+def read_disclosure(data: bytes, at: int) -> tuple[WithheldEvent, int]:
+    """Return the disclosure whose array of eight starts at byte `at`, and where it ends."""
+    at = _expect_parts(data, at)
     shown = []
     for n in range(PART_COUNT):
         item, at = read_shown(data, at, n)
@@ -361,6 +370,12 @@ def _parse_base64url(text: str) -> bytes:
     if urlsafe_b64encode(data).rstrip(b"=").decode() != text:
         raise ParseError("submission", f"{text[:60]!r} is not unpadded canonical base64url")
     return data
+
+
+def _expect_parts(data: bytes, at: int) -> int:
+    if data[at : at + 1] != _PARTS_HEAD:
+        raise ParseError("event", f"byte {at} does not start an array of {PART_COUNT} parts")
+    return at + 1
 
 
 def _expect_pair(data: bytes, at: int, where: str) -> None:
