@@ -43,7 +43,8 @@ _INDEX_TABLES = frozenset({"event", "key", "mention", "progress"})
 
 _SELECT = {
     "entry": "SELECT idx, data FROM entry ORDER BY idx",
-    "event": "SELECT idx, position, commitment, data FROM event ORDER BY idx, position",
+    # eid = idx << 17 | position, so that negative ones come out with a negative idx.
+    "event": "SELECT eid >> 17, eid & 131071, commitment, data FROM event ORDER BY eid",
     "checkpoint": "SELECT size, note FROM checkpoint ORDER BY size",
     "chain": "SELECT kid, epoch, seq, idx FROM chain ORDER BY idx",
     "key_entry": "SELECT kid, idx FROM key_entry ORDER BY idx",

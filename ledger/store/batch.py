@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ledger.cose import Signer
 from ledger.entry import encode_entry, next_entry
 from ledger.errors import RefusedError, TagtrailError
+from ledger.projection import event_row_id
 from ledger.statement import (
     Body,
     Claims,
@@ -63,7 +64,7 @@ class Rows:
     """What one transaction inserts, table by table."""
 
     entries: list[tuple[int, bytes]] = field(default_factory=list)
-    events: list[tuple[int, int, bytes, bytes]] = field(default_factory=list)
+    events: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     chain: list[tuple[bytes, int, int, int]] = field(default_factory=list)
     key_entries: list[tuple[bytes, int]] = field(default_factory=list)
     leaves: list[Hash] = field(default_factory=list)
@@ -143,7 +144,7 @@ class Batch:
             raise
         index = self._append(statement)
         self.rows.events += [
-            (index, position, commitment, data)
+            (event_row_id(index, position), commitment, data)
             for position, (commitment, data) in enumerate(submission.events)
         ]
         return Receipt(index, statement.id, known=False)

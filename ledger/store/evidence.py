@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ledger.projection import event_row_id, split_row_id
 from ledger.store.sqlite import StorageError, open_reader, raw, snapshot
 from ledger.tlog.merkle import Hash, LeafIndex, TreeSize, leaf_hash, tree_root
 from ledger.tlog.tiles import TILE_WIDTH, TileTree, decode_tile, encode_tile
 
 EVIDENCE_NAME = "evidence.db"
 ENTRIES_READ_MAX = 4096
+
+_EVENTS_BETWEEN = (
+    "SELECT eid, commitment, data FROM event WHERE eid >= ? AND eid < ? ORDER BY eid"
+)
 
 # Jumps from key to key along the primary key, so the cost grows with keys, not statements.
 _CHAIN_ENDS = """
@@ -95,19 +100,16 @@ class EvidenceReader:
         """Return the events of the entry at `index`, in the order of its statement."""
         with raw(self._engine) as connection:
             rows = connection.execute(
-                "SELECT position, commitment, data FROM event WHERE idx = ? ORDER BY position",
-                (index,),
+                _EVENTS_BETWEEN,
+                (event_row_id(index, 0), event_row_id(index + 1, 0)),
             ).fetchall()
-        return [StoredEvent(*row) for row in rows]
+        return [StoredEvent(split_row_id(eid)[1], *rest) for eid, *rest in rows]
 
     def load_event(self, index: int, position: int) -> StoredEvent | None:
         """Return one event, or None where none is stored."""
-        row = self._row(
-            "SELECT position, commitment, data FROM event WHERE idx = ? AND position = ?",
-            index,
-            position,
-        )
-        return None if row is None else StoredEvent(*row)
+        eid = event_row_id(index, position)
+        row = self._row("SELECT commitment, data FROM event WHERE eid = ?", eid)
+        return None if row is None else StoredEvent(position, *row)
 
     def load_run(self, start: int, stop: int) -> list[tuple[bytes, list[StoredEvent]]]:
         """Return the entries from `start` to `stop` (exclusive), each with its events."""
@@ -116,13 +118,13 @@ class EvidenceReader:
                 "SELECT data FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", (start, stop)
             ).fetchall()
             events = connection.execute(
-                "SELECT idx, position, commitment, data FROM event WHERE idx >= ? AND idx < ? "
-                "ORDER BY idx, position",
-                (start, stop),
+                _EVENTS_BETWEEN,
+                (event_row_id(start, 0), event_row_id(stop, 0)),
             ).fetchall()
         run: list[tuple[bytes, list[StoredEvent]]] = [(row[0], []) for row in entries]
-        for index, *event in events:
-            run[index - start][1].append(StoredEvent(*event))
+        for eid, *rest in events:
+            index, position = split_row_id(eid)
+            run[index - start][1].append(StoredEvent(position, *rest))
         return run
 
     # --- The tree -----------------------------------------------------------------------

@@ -230,8 +230,6 @@ def _insert(
     executemany: Callable[[str, Sequence[tuple[object, ...]]], object], rows: Rows
 ) -> None:
     executemany("INSERT INTO entry (idx, data) VALUES (?, ?)", rows.entries)
-    executemany(
-        "INSERT INTO event (idx, position, commitment, data) VALUES (?, ?, ?, ?)", rows.events
-    )
+    executemany("INSERT INTO event (eid, commitment, data) VALUES (?, ?, ?)", rows.events)
     executemany("INSERT INTO chain (kid, epoch, seq, idx) VALUES (?, ?, ?, ?)", rows.chain)
     executemany("INSERT INTO key_entry (kid, idx) VALUES (?, ?)", rows.key_entries)

@@ -3,8 +3,9 @@
 `evidence.db` (evidence: never changed, never deleted, every column checked by an audit):
 
     entry(idx, data)                             one leaf: the canonical CBOR of FORMATS 3
-    event(idx, position, commitment, data)       what the statement of entry idx commits to,
-                                                 in the order of its tree; data = the event as
+    event(eid, commitment, data)                 what the statement of entry idx commits to, in
+                                                 the order of its tree: eid is
+                                                 idx << 17 | position; data = the event as
                                                  submitted (FORMATS 1), NULL once erased
     tile(level, n, data)                         full tiles only (C2SP tlog-tiles)
     checkpoint(size, note)                       every signed note that was published
@@ -21,6 +22,9 @@
     mention(key, role, event_time_us, eid)       key = key.id, role = its number in `ROLES`
     event(eid, ...)                              the fields of `projection.EventRow`
     progress(id = 1, next_idx)                   the first entry that is not in here yet
+
+An event has one integer for its place, because SQLite fills the pages of a table that grows
+at its end, and does not fill those of one that is ordered by two columns.
 
 Who owns `evidence.db` can delete, corrupt and roll back, and is caught by tiles, root,
 `signed.db`, witnesses and every bundle; who also owns `signed.db` is caught by witnesses and
@@ -69,10 +73,13 @@ class EventTable(EvidenceTable, table=True):
     """One event of a capture statement; `data` alone can be erased."""
 
     __tablename__ = "event"
-    __table_args__ = (CheckConstraint("length(commitment) = 32"), _STRICT_WITHOUT_ROWID)
+    __table_args__ = (
+        CheckConstraint("eid >= 0"),
+        CheckConstraint("length(commitment) = 32"),
+        _STRICT,
+    )
 
-    idx: int = Field(primary_key=True, sa_type=_INT)
-    position: int = Field(primary_key=True, sa_type=_INT)
+    eid: int = Field(primary_key=True, sa_type=_INT)
     commitment: bytes = Field(sa_type=LargeBinary)
     data: bytes | None = Field(default=None, sa_type=LargeBinary)
 
@@ -225,8 +232,7 @@ def _refuse(table: str, verb: str, condition: str = "1") -> str:
 
 _FROZEN = ("entry", "tile", "checkpoint", "chain", "key_entry")
 _NOT_AN_ERASURE = (
-    "NEW.data IS NOT NULL OR NEW.idx <> OLD.idx OR NEW.position <> OLD.position "
-    "OR NEW.commitment <> OLD.commitment"
+    "NEW.data IS NOT NULL OR NEW.eid <> OLD.eid OR NEW.commitment <> OLD.commitment"
 )
 EVIDENCE_TRIGGERS = (
     *(_refuse(table, verb) for table in _FROZEN for verb in ("UPDATE", "DELETE")),

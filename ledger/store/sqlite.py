@@ -19,11 +19,12 @@ from sqlalchemy.pool import QueuePool
 
 from ledger.errors import RefusedError, TagtrailError
 
-PAGE_SIZE_BYTES = 4096
+# Events fill 4 KiB pages 7 % worse; 16 KiB pages make single statements write 30 % more.
+PAGE_SIZE_BYTES = 8192
 READERS_MAX = 16
 BUSY_TIMEOUT_S = 10.0
 # The log of a transaction is folded into the database past this many pages (16 MiB).
-WAL_PAGES_MAX = 4096
+WAL_PAGES_MAX = 2048
 
 _COMMON = (
     "PRAGMA trusted_schema = OFF",

@@ -14,7 +14,7 @@ from tests.attacks.forger import forge
 from tests.attacks.ledgers import BuiltLedger, digest, event
 
 CAPTURE_OF_TWO, CAPTURE_OF_THREE, WITHHELD = 12, 13, 9
-ERASE = "UPDATE event SET data = NULL WHERE idx = ? AND position = ?"
+ERASE = "UPDATE event SET data = NULL WHERE eid = ? << 17 | ?"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def found(report: Report) -> list[tuple[int, int | None]]:
 def test_a_changed_event_is_named_by_its_position(attacked: Path) -> None:
     with forge(attacked) as evidence:
         evidence.execute(
-            "UPDATE event SET data = ? WHERE idx = ? AND position = 1",
+            "UPDATE event SET data = ? WHERE eid = ? << 17 | 1",
             (encode_event(event(99, 9)), CAPTURE_OF_TWO),
         )
     report = audit_folder(attacked)
@@ -39,11 +39,11 @@ def test_a_changed_event_is_named_by_its_position(attacked: Path) -> None:
 
 def test_two_swapped_events_of_one_statement_are_named(attacked: Path) -> None:
     with forge(attacked) as evidence:
-        select = "SELECT data FROM event WHERE idx = ? ORDER BY position"
+        select = "SELECT data FROM event WHERE eid >> 17 = ? ORDER BY eid"
         rows = evidence.execute(select, (CAPTURE_OF_TWO,)).fetchall()
         for position, (data,) in enumerate(reversed(rows)):
             evidence.execute(
-                "UPDATE event SET data = ? WHERE idx = ? AND position = ?",
+                "UPDATE event SET data = ? WHERE eid = ? << 17 | ?",
                 (data, CAPTURE_OF_TWO, position),
             )
     assert found(audit_folder(attacked)) == [(11, CAPTURE_OF_TWO)] * 2
@@ -51,9 +51,7 @@ def test_two_swapped_events_of_one_statement_are_named(attacked: Path) -> None:
 
 def test_a_deleted_event_is_missing(attacked: Path) -> None:
     with forge(attacked) as evidence:
-        evidence.execute(
-            "DELETE FROM event WHERE idx = ? AND position = 1", (CAPTURE_OF_THREE,)
-        )
+        evidence.execute("DELETE FROM event WHERE eid = ? << 17 | 1", (CAPTURE_OF_THREE,))
     report = audit_folder(attacked)
     assert set(found(report)) == {(11, CAPTURE_OF_THREE)}
     assert report.summary.events.missing == 1
@@ -62,7 +60,7 @@ def test_a_deleted_event_is_missing(attacked: Path) -> None:
 def test_an_added_event_belongs_to_no_statement(attacked: Path) -> None:
     with forge(attacked) as evidence:
         evidence.execute(
-            "INSERT INTO event VALUES (?, 2, ?, NULL)", (CAPTURE_OF_TWO, digest(1))
+            "INSERT INTO event VALUES (? << 17 | 2, ?, NULL)", (CAPTURE_OF_TWO, digest(1))
         )
     assert found(audit_folder(attacked)) == [(11, CAPTURE_OF_TWO)]
 

@@ -14,6 +14,12 @@ from tests.attacks.conftest import TILED
 from tests.attacks.stored_rows import StoredRows, audit_rows, flip, load_rows
 
 COLUMNS = [(table, column.name) for table, columns in TABLES.items() for column in columns]
+# Where an event is, is one integer in the file.
+READ_AS = {("event", "idx"): "eid >> 17", ("event", "position"): "eid & 131071"}
+WRITTEN_AS = {
+    ("event", "idx"): "eid = ? << 17 | eid & 131071",
+    ("event", "position"): "eid = eid >> 17 << 17 | ?",
+}
 FLIPS_PER_RUN = 2_000
 TILE_FLIPS = 40
 
@@ -98,11 +104,13 @@ def flip_in_file(path: Path, table: str, column: str) -> set[int | None]:
     try:
         drop_triggers(connection)
         connection.execute("PRAGMA ignore_check_constraints = ON")
-        rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
+        read = [READ_AS.get((table, name), name) for name in columns]
+        rows = connection.execute(f"SELECT {', '.join(read)} FROM {table}").fetchall()
         row = rows[len(rows) // 2]
         value = flip(row[columns.index(column)], 12)
-        keys = " AND ".join(f"{name} IS ?" for name in columns)
-        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {keys}", (value, *row))
+        keys = " AND ".join(f"{name} IS ?" for name in read)
+        change = WRITTEN_AS.get((table, column), f"{column} = ?")
+        connection.execute(f"UPDATE {table} SET {change} WHERE {keys}", (value, *row))
     finally:
         connection.close()
     at = columns.index(column)

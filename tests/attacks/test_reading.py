@@ -99,7 +99,10 @@ def test_an_endless_generated_column_ends(attacked: Path) -> None:
     assert time.monotonic() - started < SECONDS_MAX
 
 
-def test_pages_that_lead_in_a_circle_end(attacked: Path) -> None:
+def test_pages_that_lead_in_a_circle_end(
+    tiled_ledger: Path, copy_of: Callable[[Path], Path]
+) -> None:
+    attacked = copy_of(tiled_ledger)
     path = attacked / "evidence.db"
     connection = sqlite3.connect(path)
     (root,) = connection.execute(

@@ -93,7 +93,7 @@ def settled(folder: Path) -> Health:
 def events_in_ledger(folder: Path) -> list[dict[str, object]]:
     db = sqlite3.connect(f"file:{folder / 'evidence.db'}?mode=ro", uri=True)
     try:
-        rows = db.execute("SELECT data FROM event ORDER BY idx, position").fetchall()
+        rows = db.execute("SELECT data FROM event ORDER BY eid").fetchall()
     finally:
         db.close()
     return [join_parts(shown_parts(decode_event(data))) for (data,) in rows]
