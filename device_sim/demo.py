@@ -238,11 +238,17 @@ def _perform(console: Console, stage: Stage, run: Run) -> Outcome:
     began = time.monotonic()
     with _progress(console) as bar:
         task = bar.add_task("reads into the broker", total=len(run.messages))
-        publish(
+        published = publish(
             run.messages,
             stage.broker,
             acks=stage.folder / "sim" / "acks.jsonl",
             progress=lambda done, _all: bar.update(task, completed=done),
+        )
+        console.print(
+            f"played   {published.messages} messages in {published.seconds:.1f} s: "
+            f"{run.reads} reads of {run.scenario.items} items, {run.samples} sensor samples",
+            markup=False,
+            highlight=False,
         )
         health, size = _settle(stage, bar)
         seconds = time.monotonic() - began
