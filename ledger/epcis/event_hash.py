@@ -184,7 +184,7 @@ def _word(vocabulary: cbv.Vocabulary, canonical: Callable[[str], str]) -> _Write
 
 
 def _measurement(value: object) -> str:
-    word = cbv.canonical_measurement(_scalar(value))
+    word = cbv.canonical_measurement(_scalar(value)).removeprefix("gs1:")
     return word if ":" in word else _GS1_VOCABULARY + word
 
 
