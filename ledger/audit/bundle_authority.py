@@ -120,6 +120,7 @@ class ShownAuthority:
         self.unjudged = 0
         self.edge_issuers: set[str] = set()
         self._past = ShownPast()
+        self._not_folded: set[bytes] = set()
 
     def check(
         self, index: int, entry: Entry, statement: Statement, leaf: Hash
@@ -127,7 +128,12 @@ class ShownAuthority:
         """Yield what is wrong with the statement in the entry at `index`, then fold it."""
         record = self._signer(index, statement)
         if record is None:
-            yield _cut_chain(index, entry)
+            # What a key entry enrolled that is not believed itself is no second finding.
+            if entry.key_leaf_hash in self._not_folded:
+                self.unjudged += 1
+            else:
+                yield _cut_chain(index, entry)
+            self._not_folded.add(leaf)
             return
         expected = key_leaf_for(self.state, statement)
         if entry.key_leaf_hash != expected:
@@ -230,6 +236,7 @@ class ShownAuthority:
         if shapes_trust(statement) and admitted and self._can_fold(statement):
             fold_entry(self.state, index, statement, leaf)
             return
+        self._not_folded.add(leaf)
         seen_size = statement.seen.size if statement.seen else 0
         head = ChainHead(statement.epoch, statement.seq + 1, statement.id, index, seen_size)
         self.state.set_chain(statement.kid, head)

@@ -41,7 +41,7 @@ _NOT_YET = {
     "compares with a rebuild.",
     15: "Check 15, the physical story: containment, places and quantities of the goods.",
 }
-_NO_WITNESSES = (
+NO_WITNESSES = (
     "Check 6, witnesses: the trust file asks for none, so the log could show another history "
     "to somebody else."
 )
@@ -85,7 +85,7 @@ def list_not_checked(
             f"{summary.unjudged} statements that depend on an entry that is damaged or gone."
         )
     if not witnesses:
-        listed.append(_NO_WITNESSES)
+        listed.append(NO_WITNESSES)
     listed += [text for number, text in _NOT_YET.items() if not (index and number == 14)]  # noqa: PLR2004
     if summary.events.withheld:
         listed.append(f"The parts that sources withhold of {summary.events.withheld} events.")
@@ -136,7 +136,7 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004
 
 
-_HEADLINES = {
+HEADLINES = {
     Result.VERIFIED: "VERIFIED: everything that was checked holds.",
     Result.TAMPERED: "TAMPERING FOUND: what is stored is not what was signed and logged.",
     Result.POLICY: "POLICY NOT MET: the evidence holds, but not what the trust file asks for.",
@@ -145,14 +145,14 @@ _HEADLINES = {
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield _HEADLINES[report.result]
+    yield HEADLINES[report.result]
     yield ""
     yield from _summary_lines(report.target, report.summary)
     for why in report.undecided:
         yield f"  undecided   {why}"
     for finding in report.findings:
         yield ""
-        yield from _finding_lines(finding)
+        yield from finding_lines(finding)
     for number, count in report.more.items():
         yield ""
         yield f"check {number} ({CHECKS[number].name}): {count} more findings, not shown"
@@ -184,7 +184,8 @@ def _summary_lines(target: str, summary: LogSummary) -> Iterator[str]:
         yield f"  suspect     key {key}: it was reported compromised"
 
 
-def _finding_lines(finding: Finding) -> Iterator[str]:
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """Yield a finding for people; not yet `printable`."""
     where = "" if finding.index is None else f", entry {finding.index}"
     yield f"check {finding.check} ({CHECKS[finding.check].name}){where}: {finding.field}"
     yield f"  {finding.what}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -22,11 +22,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ledger.audit.bundle_report import (
+    bundle_report_to_json,
+    format_bundle_report,
+    report_bundle,
+)
 from ledger.audit.finding import Findings
 from ledger.audit.index import IndexAudit, index_contradiction
 from ledger.audit.log import LogAudit, LogSummary
 from ledger.audit.report import Report, format_report, list_not_checked, report_to_json
 from ledger.audit.trustfile import Trust, parse_trust
+from ledger.client.bundlefile import read_bundle
 from ledger.client.cores import SignatureCores
 from ledger.client.files import (
     IndexFiles,
@@ -54,7 +60,9 @@ class _Trusting:
 
 @app.command()
 def verify(
-    target: Annotated[str, typer.Argument(help="The ledger's folder.", metavar="TARGET")],
+    target: Annotated[
+        str, typer.Argument(help="A ledger's folder, or a bundle.", metavar="TARGET")
+    ],
     *,
     trust: Annotated[
         Path | None,
@@ -66,7 +74,10 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Verify a ledger's evidence: 0 verified, 1 tampered, 2 policy, 3 cannot judge, 4 usage."""
-    folder = _parse_target(target)
+    path = _parse_target(target)
+    if path.is_file():
+        _verify_bundle(path, trust, index=index, as_json=as_json)
+    folder = path
     report = audit_folder(
         folder, trust_file=trust, index=index, show=_show_nothing if as_json else _show_progress
     )
@@ -74,6 +85,23 @@ def verify(
         typer.echo(json.dumps(report_to_json(report), indent=2))
     else:
         for line in format_report(report):
+            typer.echo(line)
+    raise typer.Exit(report.result.exit_code)
+
+
+def _verify_bundle(
+    path: Path, trust_file: Path | None, *, index: bool, as_json: bool
+) -> NoReturn:
+    """Verify the bundle in the file `path` and exit; refuse by name what is no bundle."""
+    if index:
+        raise typer.BadParameter("a bundle has no index", param_hint="--index")
+    data = read_bundle(path)
+    trust = None if trust_file is None else _load_trust(path, trust_file).trust
+    report = report_bundle(data, trust, target=str(path))
+    if as_json:
+        typer.echo(json.dumps(bundle_report_to_json(report), indent=2))
+    else:
+        for line in format_bundle_report(report):
             typer.echo(line)
     raise typer.Exit(report.result.exit_code)
 
@@ -141,12 +169,8 @@ def _parse_target(text: str) -> Path:
             f"{scheme}:// targets cannot be verified by this version; give a ledger's folder"
         )
     path = Path(text)
-    if path.is_file():
-        raise typer.BadParameter(
-            "is a file; bundles cannot be verified by this version; give a ledger's folder"
-        )
-    if not path.is_dir():
-        raise typer.BadParameter(f"there is no folder {text!r}")
+    if not path.is_dir() and not path.is_file():
+        raise typer.BadParameter(f"there is no folder and no bundle {text!r}")
     return path
 
 

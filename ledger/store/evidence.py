@@ -127,6 +127,11 @@ class EvidenceReader:
             run[index - start][1].append(StoredEvent(position, *rest))
         return run
 
+    def load_document(self, digest: bytes) -> bytes | None:
+        """Return the received document with this SHA-256, or None: unknown or erased."""
+        row = self._row("SELECT data FROM document WHERE sha256 = ?", digest)
+        return None if row is None else row[0]
+
     # --- The tree -----------------------------------------------------------------------
 
     def fetch_tile(self, level: int, index: int, width: int) -> bytes:
@@ -187,6 +192,11 @@ class EvidenceReader:
                 "SELECT idx FROM chain WHERE kid = ? ORDER BY idx", (kid,)
             )
             return [row[0] for row in rows.fetchall()]
+
+    def load_key_entry_before(self, kid: bytes, index: int) -> int | None:
+        """Return the index of the newest entry below `index` about the key `kid`, or None."""
+        row = self._row("SELECT max(idx) FROM key_entry WHERE kid = ? AND idx < ?", kid, index)
+        return None if row is None else row[0]
 
     def load_key_entry_indexes(self) -> list[int]:
         """Return the indexes of all entries that are about keys, ascending, each once."""
