@@ -46,11 +46,9 @@ _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = range(6)
 _NULL: Final = 0xF6
 # The least number that deserves each of the long forms, by the low five bits of a head.
 _LEAST: Final = {24: 24, 25: 2**8, 26: 2**16, 27: 2**32}
-_SHORT_MAX: Final = 23
-_LONG_MAX: Final = 27
+_SHORT_MAX, _LONG_MAX = 23, 27
 
-_SIGN1_START: Final = b"\xd2\x84"
-_UNPROTECTED: Final = b"\xa0"
+_SIGN1_START, _UNPROTECTED = b"\xd2\x84", b"\xa0"
 _SIGNATURE_HEAD: Final = b"\x58\x40"
 _SIG_STRUCTURE_START: Final = b"\x84\x6aSignature1"
 _NO_EXTERNAL_AAD: Final = b"\x40"
@@ -132,7 +130,11 @@ def encode_head(major: int, argument: int) -> bytes:
 
 def encode_byte_string(data: bytes) -> bytes:
     """Return `data` as a CBOR byte string."""
-    return encode_head(_BYTES, len(data)) + data
+    size = len(data)
+    return (_HEADS[size] if size < len(_HEADS) else encode_head(_BYTES, size)) + data
+
+
+_HEADS: Final = tuple(encode_head(_BYTES, size) for size in range(1024))
 
 
 def encode_cbor(value: object) -> bytes:

@@ -11,6 +11,7 @@ log takes nothing more: what memory holds may then differ from what the disk hol
 only a new start finds out.
 """
 
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -28,7 +29,14 @@ from ledger.store.publish import check_not_rolled_back
 from ledger.store.recall import load_state, load_statement
 from ledger.store.schema import create_evidence_tables
 from ledger.store.signed import SIGNED_NAME, SignedStore, create_signed
-from ledger.store.sqlite import StorageError, create_database, open_writer, raw, transaction
+from ledger.store.sqlite import (
+    StorageError,
+    create_database,
+    insert_rows,
+    open_writer,
+    raw,
+    transaction,
+)
 from ledger.tlog.merkle import CompactRange, Hash, TreeSize, leaf_hash
 from ledger.tlog.tiles import TileEdge
 from ledger.trust.state import KeyRecord, TrustState
@@ -180,9 +188,10 @@ class Log:
             self._edge.append(leaf)
             tiles += self._tiles.append(leaf)
         with raw(self._engine) as connection, transaction(connection):
-            _insert(connection.executemany, batch.rows)
-            connection.executemany(
-                "INSERT INTO tile (level, n, data) VALUES (?, ?, ?)",
+            _insert(connection, batch.rows)
+            insert_rows(
+                connection,
+                "tile (level, n, data)",
                 [(tile.level, tile.index, data) for tile, data in tiles],
             )
         self._end = batch.end
@@ -226,10 +235,8 @@ def _outcome(batch: Batch, submission: VerifiedSubmission) -> Outcome:
         return refused
 
 
-def _insert(
-    executemany: Callable[[str, Sequence[tuple[object, ...]]], object], rows: Rows
-) -> None:
-    executemany("INSERT INTO entry (idx, data) VALUES (?, ?)", rows.entries)
-    executemany("INSERT INTO event (eid, commitment, data) VALUES (?, ?, ?)", rows.events)
-    executemany("INSERT INTO chain (kid, epoch, seq, idx) VALUES (?, ?, ?, ?)", rows.chain)
-    executemany("INSERT INTO key_entry (kid, idx) VALUES (?, ?)", rows.key_entries)
+def _insert(connection: sqlite3.Connection, rows: Rows) -> None:
+    insert_rows(connection, "entry (idx, data)", rows.entries)
+    insert_rows(connection, "event (eid, commitment, data)", rows.events)
+    insert_rows(connection, "chain (kid, epoch, seq, idx)", rows.chain)
+    insert_rows(connection, "key_entry (kid, idx)", rows.key_entries)
