@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ledger.audit.chain import Linked, follow_chain, read_entries
+from ledger.audit.documents import DocumentAudit
 from ledger.audit.events import EventAudit, EventCounts
 from ledger.audit.finding import Finding
 from ledger.audit.index import IndexAudit
@@ -118,6 +119,7 @@ class LogAudit:
             self.summary.origin, self._tree, evidence.fetch_entry, verify
         )
         self._events = EventAudit.over(evidence.rows("event"))
+        self._documents = DocumentAudit()
         self._chain = Lookup("chain", evidence.rows("chain"), check=10)
         self._key_entry = Lookup("key_entry", evidence.rows("key_entry"), check=9)
 
@@ -165,6 +167,7 @@ class LogAudit:
             self.summary.statements[statement.sub] += 1
             self._take_notice(statement)
         yield from self._events.check_entry(index, statement)
+        self._documents.take_events(index, self._events.shown or ())
         if self._index is not None:
             yield from self._check_index(linked, self._index)
         yield from self._tree.append(linked.leaf)
@@ -201,6 +204,7 @@ class LogAudit:
         yield from self._chain.finish()
         yield from self._key_entry.finish()
         yield from self._events.finish()
+        yield from self._documents.check_rows(self._evidence.rows("document"))
         yield from self._statements.finish()
         if self._index is not None:
             yield from self._index.finish(self._tree.size)

@@ -1,6 +1,6 @@
 """Reads a ledger's folder as a stranger would: plain SQLite files, nothing believed.
 
-    evidence.db   entry · event · tile · checkpoint · chain · key_entry
+    evidence.db   entry · event · tile · checkpoint · chain · key_entry · document
     signed.db     signed
     trust.toml    whom the ledger says one should trust
 
@@ -37,7 +37,9 @@ STEPS_PER_BYTE_MAX = 32
 STEPS_MIN = 100_000_000
 STEPS_BETWEEN_LOOKS = 1_000_000
 
-_EVIDENCE_TABLES = frozenset({"entry", "event", "tile", "checkpoint", "chain", "key_entry"})
+_EVIDENCE_TABLES = frozenset(
+    {"entry", "event", "tile", "checkpoint", "chain", "key_entry", "document"}
+)
 _SIGNED_TABLES = frozenset({"signed"})
 _INDEX_TABLES = frozenset({"event", "key", "mention", "progress"})
 
@@ -48,6 +50,7 @@ _SELECT = {
     "checkpoint": "SELECT size, note FROM checkpoint ORDER BY size",
     "chain": "SELECT kid, epoch, seq, idx FROM chain ORDER BY idx",
     "key_entry": "SELECT kid, idx FROM key_entry ORDER BY idx",
+    "document": "SELECT sha256, data FROM document ORDER BY sha256",
 }
 _MENTIONS = (
     "SELECT mention.eid, key.text, mention.role, mention.event_time_us "

@@ -52,6 +52,7 @@ from ledger.gs1.cbv import (
 from ledger.gs1.epc import canonical_key
 
 __all__ = [
+    "EVIDENCE_FIELD",
     "PART_FIELDS",
     "ErrorDeclaration",
     "Event",
@@ -65,6 +66,9 @@ __all__ = [
     "parse_time_us",
     "split_event",
 ]
+
+EVIDENCE_FIELD = "tagtrail:evidence"
+"""The field in which an event cites the messages or the document that it was made of."""
 
 _NOTHING: Mapping[str, object] = {}
 _QUANTITY_LISTS: tuple[tuple[str, QuantityRole], ...] = (

@@ -68,6 +68,7 @@ class Rows:
     chain: list[tuple[bytes, int, int, int]] = field(default_factory=list)
     key_entries: list[tuple[bytes, int]] = field(default_factory=list)
     leaves: list[Hash] = field(default_factory=list)
+    documents: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 class Batch:
@@ -147,6 +148,8 @@ class Batch:
             (event_row_id(index, position), commitment, data)
             for position, (commitment, data) in enumerate(submission.events)
         ]
+        if submission.document is not None:
+            self.rows.documents.append(submission.document)
         return Receipt(index, statement.id, known=False)
 
     def _append(self, statement: Statement) -> int:

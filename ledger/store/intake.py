@@ -7,6 +7,7 @@ Whether the log admits the statement at its place is judged later, by the one wr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from ledger.disclosure import Submission, encode_event, verify_events
 from ledger.errors import ParseError, RefusedError, VerificationError
@@ -26,12 +27,18 @@ class VerifiedSubmission:
     statement: Statement
     events: tuple[tuple[Hash, bytes], ...] = ()
     signature_verified: bool = False
+    document: tuple[bytes, bytes] | None = None
+    """SHA-256 and bytes of the document that the events were made of and cite."""
 
 
 def verify_submission(
-    submission: Submission, keys: Mapping[bytes, KeyRecord], *, origin: str | None = None
+    submission: Submission,
+    keys: Mapping[bytes, KeyRecord],
+    *,
+    origin: str | None = None,
+    document: bytes | None = None,
 ) -> VerifiedSubmission:
-    """Return `submission`, verified, or raise.
+    """Return `submission`, verified, or raise; `document` is what its events were made of.
 
     `ParseError` where the statement does not parse or brings events that its kind has
     not, `RefusedError` with check `aud` (where `origin` is given) or `signature`, in this
@@ -53,4 +60,5 @@ def verify_submission(
         return VerifiedSubmission(statement, (), record is not None)
     commitments = verify_events(submission.events, count=body.count, root=body.root)
     stored = zip(commitments, map(encode_event, submission.events), strict=True)
-    return VerifiedSubmission(statement, tuple(stored), record is not None)
+    received = None if document is None else (sha256(document).digest(), document)
+    return VerifiedSubmission(statement, tuple(stored), record is not None, received)

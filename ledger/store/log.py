@@ -240,3 +240,8 @@ def _insert(connection: sqlite3.Connection, rows: Rows) -> None:
     insert_rows(connection, "event (eid, commitment, data)", rows.events)
     insert_rows(connection, "chain (kid, epoch, seq, idx)", rows.chain)
     insert_rows(connection, "key_entry (kid, idx)", rows.key_entries)
+    # Another statement may cite the same document: it is kept once.
+    connection.executemany(
+        "INSERT INTO document (sha256, data) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        rows.documents,
+    )

@@ -11,6 +11,8 @@
     checkpoint(size, note)                       every signed note that was published
     chain(kid, epoch, seq, idx)                  which entry took that place of a source chain
     key_entry(kid, idx)                          which entries are about that key
+    document(sha256, data)                       what was received of a partner, which events
+                                                 cite by its hash; NULL once erased
 
 `signed.db`, a small store apart, so that an old evidence database put back does not bring it:
 
@@ -127,6 +129,16 @@ class KeyEntryTable(EvidenceTable, table=True):
     idx: int = Field(primary_key=True, sa_type=_INT)
 
 
+class DocumentTable(EvidenceTable, table=True):
+    """A document as it was received, under its SHA-256; `data` alone can be erased."""
+
+    __tablename__ = "document"
+    __table_args__ = (CheckConstraint("length(sha256) = 32"), _STRICT_WITHOUT_ROWID)
+
+    sha256: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    data: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
 class SignedSchema(SQLModel):
     """What the tables of `signed.db` share: their own metadata."""
 
@@ -222,6 +234,29 @@ class ProgressTable(IndexTable, table=True):
     next_idx: int = Field(sa_type=_INT)
 
 
+class CaptureSchema(SQLModel):
+    """What the tables of `capture.db` share: their own metadata."""
+
+    metadata: ClassVar[MetaData] = MetaData()
+
+
+class JobTable(CaptureSchema, table=True):
+    """One document on its way; `data` is there until the job has ended."""
+
+    __tablename__ = "job"
+    __table_args__ = _STRICT
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_INT)
+    capture_id: str = Field(unique=True, sa_type=Text)
+    created_us: int = Field(sa_type=_INT)
+    finished_us: int | None = Field(default=None, sa_type=_INT)
+    behaviour: str = Field(sa_type=Text)
+    media: str = Field(sa_type=Text)
+    sha256: bytes = Field(sa_type=LargeBinary)
+    data: bytes | None = Field(default=None, sa_type=LargeBinary)
+    outcome: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
 def _refuse(table: str, verb: str, condition: str = "1") -> str:
     """Return the SQLite trigger that aborts `verb` on `table` where `condition` holds."""
     return (
@@ -238,6 +273,8 @@ EVIDENCE_TRIGGERS = (
     *(_refuse(table, verb) for table in _FROZEN for verb in ("UPDATE", "DELETE")),
     _refuse("event", "UPDATE", _NOT_AN_ERASURE),
     _refuse("event", "DELETE"),
+    _refuse("document", "UPDATE", "NEW.data IS NOT NULL OR NEW.sha256 <> OLD.sha256"),
+    _refuse("document", "DELETE"),
 )
 SIGNED_TRIGGERS = (
     _refuse(
@@ -261,6 +298,11 @@ def create_signed_tables(connection: Connection) -> None:
     SignedSchema.metadata.create_all(connection, checkfirst=False)
     for statement in SIGNED_TRIGGERS:
         connection.exec_driver_sql(statement)
+
+
+def create_capture_tables(connection: Connection) -> None:
+    """Create the table of `capture.db`; refused by SQL where it exists."""
+    CaptureSchema.metadata.create_all(connection, checkfirst=False)
 
 
 def create_index_tables(connection: Connection) -> None:

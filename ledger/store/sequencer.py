@@ -94,9 +94,12 @@ class Sequencer:
         """Return the receipt to come; it fails with what `submit_all` tells."""
         return self.submit_all([submission])[0]
 
-    def submit_all(self, submissions: Sequence[Submission]) -> "list[Future[Receipt]]":
+    def submit_all(
+        self, submissions: Sequence[Submission], documents: Sequence[bytes | None] = ()
+    ) -> "list[Future[Receipt]]":
         """Return the receipts to come of `submissions`, applied in this order.
 
+        `documents` are what the events of each were made of, kept with them; or none at all.
         Each fails by itself: `ParseError`, `VerificationError` (commitments),
         `RefusedError` (the rules of the log). Raises `BusyError` if they do not fit.
         """
@@ -104,7 +107,8 @@ class Sequencer:
         for future in futures:
             future.set_running_or_notify_cancel()  # From now on nobody can cancel it.
             future.add_done_callback(self._answered)
-        group = list(zip(submissions, futures, strict=True))
+        documents = documents or [None] * len(futures)
+        group = list(zip(submissions, documents, futures, strict=True))
         with self._lock:
             self._reserve(len(group))
             self._queue.put(self._pool.submit(self._verify, group))
@@ -141,21 +145,26 @@ class Sequencer:
 
     # --- In the pool --------------------------------------------------------------------
 
-    def _verify(self, group: "list[tuple[Submission, Future[Receipt]]]") -> _Group:
+    def _verify(
+        self, group: "list[tuple[Submission, bytes | None, Future[Receipt]]]"
+    ) -> _Group:
         """Return what of `group` is sound; the rest is answered at once."""
         verified: _Group = []
         try:
-            for submission, future in group:
+            for submission, document, future in group:
                 try:
                     one = verify_submission(
-                        submission, self._log.keys(), origin=self._log.origin
+                        submission,
+                        self._log.keys(),
+                        origin=self._log.origin,
+                        document=document,
                     )
                     verified.append((one, future))
                 except TagtrailError as error:
                     future.set_exception(error)
         except BaseException as error:
             _log.critical("verification failed: %r", error)
-            _fail(group, error)
+            _fail([future for _, _, future in group], error)
             raise
         return verified
 
@@ -200,7 +209,7 @@ class Sequencer:
             _log.critical("append failed, nothing more is acknowledged: %r", error)
             logging.shutdown()
             self._end_process(EXIT_STORAGE)
-            _fail(batch, error)
+            _fail([future for _, future in batch], error)
             raise
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Receipt):
@@ -209,8 +218,8 @@ class Sequencer:
                 future.set_exception(outcome)
 
 
-def _fail(group: "Sequence[tuple[object, Future[Receipt]]]", error: BaseException) -> None:
-    """Give `error` to every future of `group` that has no answer yet."""
-    for _, future in group:
+def _fail(futures: "Sequence[Future[Receipt]]", error: BaseException) -> None:
+    """Give `error` to every one of `futures` that has no answer yet."""
+    for future in futures:
         if not future.done():
             future.set_exception(error)

@@ -70,19 +70,32 @@ class BuiltLedger:
     seen: Seen | None = None
     events: list[SubmittedEvent] = field(default_factory=list)
 
-    def say(self, writer: Writer, body: Body, events: Sequence[SubmittedEvent] = ()) -> int:
+    def say(
+        self,
+        writer: Writer,
+        body: Body,
+        events: Sequence[SubmittedEvent] = (),
+        document: bytes | None = None,
+    ) -> int:
         """Sign, submit and log a statement; return its index."""
         raw = writer.sign(body, seen=self.seen if writer is self.gateway else None)
-        submission = verify_submission(Submission(raw, tuple(events)), self.log.keys())
+        submission = verify_submission(
+            Submission(raw, tuple(events)), self.log.keys(), document=document
+        )
         (outcome,) = self.log.append([submission])
         assert isinstance(outcome, Receipt), outcome
         writer.advance(parse_statement(raw))
         return outcome.index
 
-    def capture(self, writer: Writer, events: Sequence[SubmittedEvent]) -> int:
-        """Log events under `writer`."""
+    def capture(
+        self,
+        writer: Writer,
+        events: Sequence[SubmittedEvent],
+        document: bytes | None = None,
+    ) -> int:
+        """Log events under `writer`, with the `document` that they were made of."""
         root = events_root(map(commitment, events)) if events else EMPTY_ROOT
-        return self.say(writer, Capture(2, len(events), root), events)
+        return self.say(writer, Capture(2, len(events), root), events, document)
 
     def publish(self) -> None:
         """Sign a checkpoint over all entries; the gateway sees it."""
@@ -103,7 +116,9 @@ def build_ledger(
     """
     ledger = found_ledger(folder, log_key=log_key)
     kinds: tuple[Callable[[int], int], ...] = (
-        lambda n: ledger.capture(ledger.gateway, [event(n, 0), event(n, 1)]),
+        lambda n: ledger.capture(
+            ledger.gateway, [event(n, k, cites=paper(n)) for k in range(2)], paper(n)
+        ),
         lambda n: ledger.capture(ledger.gateway, [event(n, k) for k in range(3)]),
         lambda _: ledger.capture(ledger.gateway, []),
         lambda n: ledger.capture(ledger.farm, [withhold(event(n, 0), {5, 6})]),
@@ -180,8 +195,16 @@ def digest(n: int) -> Hash:
     return Hash(sha256(b"%d" % n).digest())
 
 
-def event(n: int, k: int) -> WholeEvent:
+def paper(n: int) -> bytes:
+    """Return a document that was received, the same for the same number."""
+    return b"document %d" % n
+
+
+def event(n: int, k: int, *, cites: bytes | None = None) -> WholeEvent:
     """Return an event about a carton, the same for the same numbers."""
+    evidence: dict[str, object] = {"messages": 1, "root": digest(n).hex()}
+    if cites is not None:
+        evidence = {"document": sha256(cites).hexdigest()}
     seconds = f"{n // 60 % 60:02}:{n % 60:02}"
     parts = split_event(
         {
@@ -193,7 +216,7 @@ def event(n: int, k: int) -> WholeEvent:
             "eventTimeZoneOffset": "+00:00",
             "readPoint": {"id": "urn:epc:id:sgln:9506000.00001.gate"},
             "bizStep": "shipping",
-            "tagtrail:evidence": {"messages": 1, "root": digest(n).hex()},
+            "tagtrail:evidence": evidence,
         }
     )
     return WholeEvent(sha256(b"event %d %d" % (n, k)).digest(), parts)

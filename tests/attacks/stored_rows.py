@@ -18,7 +18,14 @@ from ledger.client.files import LedgerFiles, read_own_trust
 
 Row = tuple[object, ...]
 # The columns by which an audit wants the rows of a table in order.
-_ORDER = {"entry": (0,), "event": (0, 1), "checkpoint": (0,), "chain": (3,), "key_entry": (1,)}
+_ORDER = {
+    "entry": (0,),
+    "event": (0, 1),
+    "checkpoint": (0,),
+    "chain": (3,),
+    "key_entry": (1,),
+    "document": (0,),
+}
 TABLE_NAMES = ("entry", "event", "tile", "checkpoint", "chain", "key_entry", "signed")
 
 

@@ -2,7 +2,7 @@
 
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -52,9 +52,18 @@ def random_flip(
         assert isinstance(level, int)
         assert isinstance(n, int)
         named = {(n * 256 + bit // 256) << 8 * level}
+    if table == "document":
+        named = citing(rows.tables["event"], row[0])
     if TABLES[table][column].name == "size":  # A size beyond the log names what is missing.
         named.add(len(rows.tables["entry"]))
     return rows.with_row(table, at, flipped), what, named
+
+
+def citing(events: Iterable[Sequence[object]], digest: object) -> set[int | None]:
+    """Return the entries whose events cite the document with this SHA-256."""
+    assert isinstance(digest, bytes)
+    mark = digest.hex().encode()
+    return {row[0] for row in events if isinstance(row[3], bytes) and mark in row[3]}  # type: ignore[misc]
 
 
 def assert_found(rows: StoredRows, what: str, named: set[int | None]) -> None:
@@ -118,6 +127,8 @@ def flip_in_file(path: Path, table: str, column: str) -> set[int | None]:
     named = {row_index(table, row), row_index(table, flipped)}
     if column == "size":
         named.add(TILED)
+    if table == "document":
+        named = {*range(TILED)}
     if (table, column) == ("tile", "data"):
         named = {row[1] * 256 << 8 * row[0]}
     return named

@@ -1,0 +1,104 @@
+"""Holds the received documents against the events that cite them (check 11).
+
+An event that was made of a partner's document names its SHA-256 in part 7:
+
+    "tagtrail:evidence": {"document": "<64 hex digits>"}
+
+The hash is under the statement's signature, so a document that is there and has this hash is
+the one that was received. One that is cited must be there, or be erased together with an
+event of its own; one that nobody cites has no business there, unless events were erased,
+which may have cited it.
+
+In memory are 32 bytes for each document.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from ledger.audit.finding import Finding
+from ledger.audit.stored import check_row
+from ledger.epcis.event import EVIDENCE_FIELD
+from ledger.epcis.parts import OTHER
+from ledger.projection import ShownEvent
+
+_MARK = EVIDENCE_FIELD.encode()
+
+
+@dataclass(slots=True)
+class DocumentAudit:
+    """What the events cite, collected along the entries, then compared with the rows."""
+
+    _cited: dict[bytes, int] = field(default_factory=dict)
+    _may_be_erased: set[bytes] = field(default_factory=set)
+    _any_erased: bool = False
+
+    def take_events(self, index: int, shown: Sequence[ShownEvent | None]) -> None:
+        """Note what the events of entry `index` cite; None was erased."""
+        digests = {one for event in shown if event for one in _cited_by(event)}
+        for digest in digests:
+            self._cited.setdefault(digest, index)
+        if None in shown:
+            self._may_be_erased |= digests
+            self._any_erased = True
+
+    def check_rows(self, rows: Iterable[Sequence[object]]) -> Iterator[Finding]:
+        """Yield what is wrong with the rows of `document`, and which are missing."""
+        for row in rows:
+            wrong = check_row("document", row)
+            if wrong is not None:
+                yield wrong
+            else:
+                yield from self._check_row(row)
+        for digest, index in self._cited.items():
+            yield _missing(index, digest, "cannot be found")
+
+    def _check_row(self, row: Sequence[object]) -> Iterator[Finding]:
+        digest, data = row
+        assert isinstance(digest, bytes)
+        index = self._cited.pop(digest, None)
+        if not isinstance(data, bytes):
+            if index is not None and digest not in self._may_be_erased:
+                yield _missing(index, digest, "was erased, and none of its events was")
+        elif sha256(data).digest() != digest:
+            yield _finding(index, digest, digest.hex(), sha256(data).hexdigest())
+        elif index is None and not self._any_erased:
+            yield _finding(None, digest, "no such row", "a document that nobody cites")
+
+
+def _cited_by(event: ShownEvent) -> Iterator[bytes]:
+    part = event.parts[OTHER]
+    if part is None or _MARK not in part:
+        return
+    try:
+        evidence = json.loads(part).get(EVIDENCE_FIELD)
+        digest = bytes.fromhex(evidence["document"])
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return
+    if len(digest) == sha256().digest_size:
+        yield digest
+
+
+def _missing(index: int, digest: bytes, why: str) -> Finding:
+    return Finding(
+        check=11,
+        index=index,
+        field="document.data",
+        expected=digest.hex(),
+        computed="nothing",
+        what=f"The document {digest.hex()[:16]}… that entry {index} cites {why}.",
+    )
+
+
+def _finding(index: int | None, digest: bytes, expected: str, computed: str) -> Finding:
+    return Finding(
+        check=11,
+        index=index,
+        field="document.data",
+        expected=expected,
+        computed=computed,
+        what=f"The document {digest.hex()[:16]}… is not one that an event was made of.",
+    )
