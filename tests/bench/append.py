@@ -1,19 +1,28 @@
 """How fast the log takes statements: against a bare insert, hashing alone and Ed25519 alone.
 
-    .venv/bin/python tests/bench/append.py [--seconds 3]
+    .venv/bin/python -m tests.bench.append [--quick]
 
-For statements of 1, 8, 32 and 256 events of 4 EPCs each, prints events/s, p50 and p99 of the
-acknowledgement, flushes and bytes written per event, and what is kept per byte of event. In
-the same run: the floor, which is a bare insert of the same bytes plus `hashlib` over just the
-hashes that the format requires, and how many signatures Ed25519 alone verifies.
+For statements of 1, 8, 32 and 256 events, each a packing that names 4 EPCs as a gateway
+writes it, prints beside each other, measured in turns in the same run:
+
+    bare     an insert of the same bytes into two plain tables, as durable, as many a commit
+    floor    that insert, and `hashlib` alone over just the hashes that the format requires
+    append   the durable log, from submissions to receipts, without and with the index
+
+and for each, p50 and p99 of the acknowledgement under this load, bytes written per event,
+flushes, and what is kept per byte of event. Statements of one event are held against what
+Ed25519 verification alone allows. All are medians of several runs.
 """
 
 import argparse
 import os
+import platform
 import sqlite3
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,11 +35,14 @@ from ledger.statement import parse_statement, verify_signature
 from ledger.store.index import open_index
 from ledger.store.log import Log
 from ledger.store.sequencer import Sequencer
+from tests.bench.workload import Work
+from tests.crash.faulty_vfs import FaultyVfs, load_library
 from tests.ledger.store.parties import World
 
-EPCS = 4
-GROUP = 64
 SIZES = (1, 8, 32, 256)
+UNDER_WAY_MAX = 3
+LENGTH_PREFIX_BYTES = 2
+TILE_BYTES_PER_ENTRY = 32 * 256 / 255
 
 
 @dataclass
@@ -39,8 +51,10 @@ class Measured:
 
     events: int
     seconds: float
-    waits: list[float]
     bytes_written: int
+    waits: list[float]
+    kept: int = 0
+    public: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -48,43 +62,54 @@ class Measured:
         return self.events / self.seconds
 
 
-def written() -> int:
-    """Return the bytes that this process has handed to the kernel to write."""
-    for line in Path("/proc/self/io").read_text().splitlines():
-        if line.startswith("wchar"):
-            return int(line.split()[1])
-    return 0
+# --- The log ------------------------------------------------------------------------------
 
 
-def make_submissions(world: World, size: int, seconds: float) -> list[Submission]:
-    """Return enough statements of `size` events for about `seconds`."""
-    count = max(GROUP, int(seconds * min(4000, 40_000 / size)))
-    return [world.gateway.capture(size, epcs=EPCS) for _ in range(count)]
+def measure_append(work: Work, *, index: bool) -> Measured:
+    """Put all submissions through a sequencer on a fresh copy of the log."""
+    with copy_of(work.world.folder) as folder:
+        before = stored_bytes(folder)
+        log = World(folder, log_key=work.world.log_key).open()
+        first = int(log.size)
+        with following(log, folder, wanted=index):
+            measured = append_all(log, work)
+        entries = log.reader.load_entries(first, int(log.size))
+        log.close()
+        measured.kept = stored_bytes(folder) - before
+        public = sum(len(one) + LENGTH_PREFIX_BYTES + TILE_BYTES_PER_ENTRY for one in entries)
+        measured.public = public / work.events
+        return measured
 
 
-def append_all(log: Log, submissions: list[Submission], size: int) -> Measured:
-    """Put `submissions` through a sequencer, a group at a time with two under way."""
+def append_all(log: Log, work: Work) -> Measured:
+    """Submit group after group with at most three under way; return what it took."""
     sequencer = Sequencer(log)
     waits: list[float] = []
-    groups = [submissions[at : at + GROUP] for at in range(0, len(submissions), GROUP)]
-    before, began = written(), time.perf_counter()
-    under_way: list[tuple[float, list[object]]] = []
+    under_way: list[list[Future[object]]] = []
+    written, began = bytes_written(), time.perf_counter()
 
-    def settle() -> None:
-        sent, futures = under_way.pop(0)
+    def submit(group: list[Submission]) -> list[Future[object]]:
+        sent = time.perf_counter()
+        futures: list[Future[object]] = list(sequencer.submit_all(group))  # type: ignore[arg-type]
         for future in futures:
-            future.result()  # type: ignore[attr-defined]
-        waits.append(time.perf_counter() - sent)
+            future.add_done_callback(lambda _: waits.append(time.perf_counter() - sent))
+        return futures
 
-    for group in groups:
-        under_way.append((time.perf_counter(), list(sequencer.submit_all(group))))
-        if len(under_way) > 2:
-            settle()
-    while under_way:
-        settle()
+    for group in work.groups():
+        under_way.append(submit(group))
+        if len(under_way) == UNDER_WAY_MAX:
+            settle(under_way.pop(0))
+    for futures in under_way:
+        settle(futures)
     taken = time.perf_counter() - began
     sequencer.stop()
-    return Measured(len(submissions) * size, taken, waits, written() - before)
+    return Measured(work.events, taken, bytes_written() - written, waits)
+
+
+def settle(futures: list[Future[object]]) -> None:
+    """Wait for receipts; a refusal fails the run."""
+    for future in futures:
+        future.result()
 
 
 @contextmanager
@@ -108,74 +133,57 @@ def following(log: Log, folder: Path, *, wanted: bool) -> Iterator[None]:
     index.close()
 
 
-def run(size: int, seconds: float, *, index: bool) -> tuple[Measured, int, int]:
-    """Return the measurement, the bytes of all events and the bytes of evidence kept."""
-    with TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
-        folder = Path(name)
-        world = World(folder).found()
-        log = world.open()
-        start = stored_bytes(folder)
-        submissions = make_submissions(world, size, seconds)
-        raw = sum(
-            len(part or b"") for s in submissions for e in s.events for part in shown_parts(e)
+# --- What it is held against --------------------------------------------------------------
+
+
+def measure_bare(work: Work) -> tuple[float, float]:
+    """Return the events/s of a bare insert, and of that and the required hashes."""
+    statements = [s.statement + bytes(79) for s in work.submissions]  # An entry's own bytes.
+    events = [[encode_event(event) for event in s.events] for s in work.submissions]
+    parts = [[p or b"" for p in shown_parts(e)] for s in work.submissions for e in s.events]
+    with TemporaryDirectory() as name:
+        inserted = insert_bare(Path(name) / "bare.db", statements, events, work.group)
+    began = time.perf_counter()
+    for eight in parts:
+        hash_event(eight)
+    for statement in statements:
+        sha256(b"\x00" + statement).digest()  # The leaf of the entry.
+        sha256(statement).digest()  # The id of the statement.
+        sha256(bytes(65)).digest()  # About one node of the tree.
+    hashed = time.perf_counter() - began
+    return work.events / inserted, work.events / (inserted + hashed)
+
+
+def insert_bare(
+    path: Path, statements: list[bytes], events: list[list[bytes]], group: int
+) -> float:
+    """Return the seconds of a durable insert, `group` statements a transaction."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE entry (idx INTEGER PRIMARY KEY, data BLOB)")
+    connection.execute(
+        "CREATE TABLE event (eid INTEGER PRIMARY KEY, commitment BLOB, data BLOB)"
+    )
+    began = time.perf_counter()
+    for start in range(0, len(statements), group):
+        indexes = range(start, min(start + group, len(statements)))
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            "INSERT INTO entry VALUES (?, ?)", [(n, statements[n]) for n in indexes]
         )
-        with following(log, folder, wanted=index):
-            measured = append_all(log, submissions, size)
-        log.close()
-        return measured, raw, stored_bytes(folder) - start
-
-
-def stored_bytes(folder: Path) -> int:
-    """Return the size of the evidence database once its log is folded in."""
-    connection = sqlite3.connect(folder / "evidence.db")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.executemany(
+            "INSERT INTO event VALUES (?, ?, ?)",
+            [
+                (n << 17 | at, bytes(32), one)
+                for n in indexes
+                for at, one in enumerate(events[n])
+            ],
+        )
+        connection.execute("COMMIT")
+    taken = time.perf_counter() - began
     connection.close()
-    return (folder / "evidence.db").stat().st_size
-
-
-def floor(size: int, seconds: float) -> float:
-    """Return the events/s of a bare insert of the same bytes and of the required hashes."""
-    with TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
-        world = World(Path(name) / "log")
-        world.folder.mkdir()
-        world.found()
-        submissions = make_submissions(world, size, seconds)
-        rows = [(s.statement, [encode_event(e) for e in s.events]) for s in submissions]
-        parts = [[p or b"" for p in shown_parts(e)] for s in submissions for e in s.events]
-        connection = sqlite3.connect(Path(name) / "bare.db", isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("CREATE TABLE entry (idx INTEGER PRIMARY KEY, data BLOB)")
-        connection.execute(
-            "CREATE TABLE event (idx INTEGER, position INTEGER, commitment BLOB, data BLOB, "
-            "PRIMARY KEY (idx, position)) WITHOUT ROWID"
-        )
-        began = time.perf_counter()
-        for start in range(0, len(rows), GROUP):
-            group = rows[start : start + GROUP]
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(
-                "INSERT INTO entry VALUES (?, ?)",
-                [(start + n, statement) for n, (statement, _) in enumerate(group)],
-            )
-            connection.executemany(
-                "INSERT INTO event VALUES (?, ?, ?, ?)",
-                [
-                    (start + n, at, bytes(32), data)
-                    for n, (_, events) in enumerate(group)
-                    for at, data in enumerate(events)
-                ],
-            )
-            connection.execute("COMMIT")
-        for eight in parts:
-            hash_event(eight)
-        for statement, _ in rows:
-            sha256(b"\x00" + statement).digest()  # The leaf of the entry.
-            sha256(statement).digest()  # The id of the statement.
-            sha256(bytes(65)).digest()  # About one node of the tree.
-        taken = time.perf_counter() - began
-        connection.close()
-        return len(parts) / taken
+    return taken
 
 
 def hash_event(parts: list[bytes]) -> None:
@@ -187,25 +195,81 @@ def hash_event(parts: list[bytes]) -> None:
         sha256(bytes(65)).digest()
 
 
-def verify_rate(seconds: float) -> float:
+def measure_ed25519(work: Work, seconds: float) -> float:
     """Return how many signatures a second `cryptography` verifies on two threads."""
-    with TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
-        world = World(Path(name)).found()
-        statement = parse_statement(world.gateway.capture(1).statement)
-        counts = [0, 0]
-        deadline = time.perf_counter() + seconds / 2
+    statement = parse_statement(work.submissions[0].statement)
+    counts = [0, 0]
+    deadline = time.perf_counter() + seconds
 
-        def verify(slot: int) -> None:
-            while time.perf_counter() < deadline:
-                verify_signature(statement, world.gateway.key.x)
-                counts[slot] += 1
+    def verify(slot: int) -> None:
+        while time.perf_counter() < deadline:
+            verify_signature(statement, work.world.gateway.key.x)
+            counts[slot] += 1
 
-        threads = [Thread(target=verify, args=(slot,)) for slot in (0, 1)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sum(counts) / (seconds / 2)
+    threads = [Thread(target=verify, args=(slot,)) for slot in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / seconds
+
+
+def count_flushes(works: list[Work]) -> list[str]:
+    """Return a line for each size: flushes per statement, counted under SQLite."""
+    library = load_library()
+    if library is None:
+        return ["flushes: this Python carries its own SQLite, nothing can count under it"]
+    vfs = CountingVfs(library)
+    lines = []
+    for work in works:
+        vfs.calls.clear()
+        measure_append(work, index=False)
+        per = vfs.calls["flush"] / len(work.submissions)
+        lines.append(
+            f"flushes at {work.size:3}: {per:.3f} a statement, {per / work.size:.4f} an event, "
+            f"{vfs.calls['write'] / work.events:.2f} writes an event"
+        )
+    return lines
+
+
+class CountingVfs(FaultyVfs):
+    """Counts SQLite's calls and fails none."""
+
+    def __init__(self, library: object) -> None:
+        super().__init__(library)  # type: ignore[arg-type]
+        self.calls: Counter[str] = Counter()
+
+    def _step(self, call: str, _file: int, perform: Callable[[float], int], _: int) -> int:
+        self.calls[call] += 1
+        return perform(1.0)
+
+
+# --- The machine --------------------------------------------------------------------------
+
+
+@contextmanager
+def copy_of(folder: Path) -> Iterator[Path]:
+    """Yield a copy of the files of a closed ledger."""
+    with TemporaryDirectory() as name:
+        for file in folder.iterdir():
+            (Path(name) / file.name).write_bytes(file.read_bytes())
+        yield Path(name)
+
+
+def stored_bytes(folder: Path) -> int:
+    """Return the size of the evidence database once its log is folded in."""
+    connection = sqlite3.connect(folder / "evidence.db")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return (folder / "evidence.db").stat().st_size
+
+
+def bytes_written() -> int:
+    """Return the bytes that this process has handed to the kernel to write."""
+    for line in Path("/proc/self/io").read_text().splitlines():
+        if line.startswith("wchar"):
+            return int(line.split()[1])
+    return 0
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -213,27 +277,62 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] * 1e3
 
 
-def main(show: Callable[[str], object] = print) -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="about how long each run is")
-    seconds = parser.parse_args().seconds
-    verifies = verify_rate(seconds)
-    show(f"Ed25519 alone, two threads: {verifies:,.0f} signatures/s")
-    show(
-        "events   index    events/s   floor   share   p50 ms  p99 ms  written B/event  kept/raw"
+# --- The table ----------------------------------------------------------------------------
+
+
+def show_size(work: Work, runs: int, seconds: float) -> None:
+    """Measure everything in turns, `runs` times, and print the medians of one size."""
+    alone, bare, plain, indexed = [], [], [], []
+    for _ in range(runs):
+        alone.append(measure_ed25519(work, seconds / 4))
+        bare.append(measure_bare(work))
+        plain.append(measure_append(work, index=False))
+        indexed.append(measure_append(work, index=True))
+    each = work.event_bytes / work.events
+    print(
+        f"\n{work.size} event(s) a statement, {each:.0f} bytes of JSON each: evidence "
+        f"{plain[0].kept / work.event_bytes:.2f} x the events, "
+        f"{plain[0].public:.1f} public bytes an event"
     )
-    for size in SIZES:
-        bare = statistics.median(floor(size, seconds / 2) for _ in range(3))
-        for index in (False, True):
-            measured, raw, kept = run(size, seconds, index=index)
-            of = measured.rate / bare if size > 1 else measured.rate / verifies
-            show(
-                f"{size:6}   {'follows' if index else 'no':<7}{measured.rate:10,.0f}"
-                f"{bare:9,.0f}{of:7.0%}{'' if size > 1 else ' of Ed25519'}"
-                f"{percentile(measured.waits, 0.5):9.1f}{percentile(measured.waits, 0.99):8.1f}"
-                f"{measured.bytes_written / measured.events:13,.0f}{kept / raw:14.2f}"
-            )
+    print(
+        f"  Ed25519 alone {statistics.median(alone):8,.0f} statements/s   bare insert "
+        f"{statistics.median(b for b, _ in bare):8,.0f} events/s   "
+        f"floor {statistics.median(f for _, f in bare):8,.0f}"
+    )
+    floors = [floor for _, floor in bare]
+    for name, group in (("append", plain), ("append, index following", indexed)):
+        of_floor = statistics.median(m.rate / f for m, f in zip(group, floors, strict=True))
+        rates = [m.rate / work.size / a for m, a in zip(group, alone, strict=True)]
+        waits = [wait for m in group for wait in m.waits]
+        written = statistics.median(m.bytes_written / m.events for m in group)
+        print(
+            f"  {name:<24}{statistics.median(m.rate for m in group):8,.0f} events/s = "
+            f"{of_floor:4.0%} of the floor, {statistics.median(rates):4.0%} of Ed25519; "
+            f"acknowledged p50 {percentile(waits, 0.5):.1f} "
+            f"p99 {percentile(waits, 0.99):.1f} ms; {written:,.0f} B written each"
+        )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one short run of each")
+    quick = parser.parse_args().quick
+    runs, seconds = (1, 0.5) if quick else (5, 2.0)
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}; medians of {runs}"
+    )
+    with TemporaryDirectory() as name:
+        works = []
+        for size in SIZES:
+            work = Work(size)
+            work.make(Path(name) / str(size), seconds)
+            show_size(work, runs, seconds)
+            works.append(work)
+        print()
+        for line in count_flushes(works):
+            print(line)
 
 
 if __name__ == "__main__":
