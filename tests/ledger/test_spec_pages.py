@@ -9,7 +9,7 @@ from tests.ledger.mutants import FOLDER
 PAGES = FOLDER.parents[1] / "docs" / "spec"
 BLOCK = re.compile(r"^```hex\n(.*?)^```", re.MULTILINE | re.DOTALL)
 VECTOR = re.compile(r"`tests/vectors/([\w/]+\.json)`")
-NAMES = ("statement", "disclosure", "submission", "entry", "trust")
+NAMES = ("statement", "disclosure", "submission", "entry", "trust", "bundle")
 
 
 @pytest.mark.parametrize("name", NAMES)

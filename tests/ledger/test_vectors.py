@@ -6,7 +6,7 @@ import pytest
 
 from tests.vectors.generate import FOLDER, main, render, vectors
 
-FOLDERS = ("cose", "disclosure", "entry", "statement", "trust")
+FOLDERS = ("bundle", "cose", "disclosure", "entry", "statement", "trust")
 
 
 def test_each_vector_is_what_the_script_makes() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tests.vectors import (
+    bundle_cases,
     cose_cases,
     disclosure_cases,
     entry_cases,
@@ -46,7 +47,7 @@ def trust_vectors() -> Iterator[tuple[str, dict[str, object]]]:
 
 def vectors() -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the name, folder first, and the content of every vector."""
-    for module in (cose_cases, disclosure_cases, statement_cases, entry_cases):
+    for module in (cose_cases, disclosure_cases, statement_cases, entry_cases, bundle_cases):
         yield from module.vectors()
     yield from trust_vectors()
 
