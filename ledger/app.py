@@ -286,7 +286,7 @@ def open_ledger(
         publisher = make_publisher(log, note_signer)
         index = open_index(folder, log.reader)
         stack.callback(index.close)
-        reader = IndexReader(folder, log.reader)
+        reader = IndexReader(folder)
         stack.callback(reader.close)
         clockwork = Clockwork(log, publisher, index, settings or ServeSettings())
         stack.callback(clockwork.stop)
@@ -325,7 +325,7 @@ def open_source(folder: Path) -> Iterator[IndexSource]:
     with ExitStack() as stack:
         stack.callback(evidence.close)
         _catch_up(folder, evidence)
-        reader = IndexReader(folder, evidence)
+        reader = IndexReader(folder)
         stack.callback(reader.close)
         yield reader.source()
 

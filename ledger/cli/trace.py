@@ -139,7 +139,7 @@ def _ask_folder(
 
     evidence = EvidenceReader(folder)
     try:
-        reader = IndexReader(folder, evidence)
+        reader = IndexReader(folder)
         try:
             source = reader.source()
             behind = evidence.load_size() - source.size()

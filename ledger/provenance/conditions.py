@@ -8,16 +8,13 @@ reading that straddles packing or unpacking is reported by itself, as partial.
 Readings are of the thing itself; of its holders; of the devices that are bolted to one of
 these by an association; and of places, by events that name a place and no thing.
 
-Temperatures become degrees Celsius; every other unit stays as it is, and units never mix.
-
 Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from operator import attrgetter
 
-from ledger.epcis.event import Report, SensorElement
 from ledger.projection import (
     ASSOCIATED_CHILD,
     ASSOCIATED_PARENT,
@@ -30,6 +27,7 @@ from ledger.provenance.gap import NO_CONDITIONS, PARTIAL_WINDOW, Gap
 from ledger.provenance.journey import Journey, Transit
 from ledger.provenance.lineage import ASSOCIATION, build_lineage
 from ledger.provenance.pool import Node, Pool
+from ledger.provenance.readings import Reading
 from ledger.provenance.source import EventSource, Wanted
 from ledger.provenance.span import EVER, FIRST, LAST, TIME_MAX_US, Span, at_instants
 from ledger.provenance.story import ASSOCIATED, DIRECT, EXACT, Story, Thing
@@ -42,9 +40,6 @@ HOLE_US = 3_600 * 1_000_000
 """A journey without a reading for longer than this has a hole."""
 
 TEMPERATURE = "Temperature"
-
-_ZERO_K = Decimal("273.15")
-_NINE_FIFTHS = Decimal("1.8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,21 +56,6 @@ class Measured:
     """The holder that the device `key` is bolted to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One reading, or the summary of a window of them."""
-
-    type: str
-    unit: str | None
-    low: Decimal
-    high: Decimal
-    mean: Decimal
-    from_us: int
-    to_us: int
-    device: str | None
-    node: Node
-
-
 @dataclass(slots=True)
 class Exposure:
     """Readings of one kind, by one device, for one interval in one holder."""
@@ -86,6 +66,7 @@ class Exposure:
     device: str | None
     partial: bool
     readings: list[Reading] = field(default_factory=list)
+    evidence: list[Node] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -118,7 +99,7 @@ def read_conditions(
     bolted = list(dict.fromkeys(device for one in held for device in _bolted(one, pool)))
     fetch(_readings_wanted(bolted))
     conditions = Conditions()
-    taken: set[tuple[str, Reading]] = set()
+    taken: set[tuple[str, tuple[int, int], int]] = set()
     for one in [*held, *bolted, *stays]:
         conditions.exposures += _exposures(one, pool, taken)
     for journey in journeys:
@@ -201,79 +182,39 @@ def _bolted(one: Measured, pool: Pool) -> Iterator[Measured]:
 
 
 def _exposures(
-    one: Measured, pool: Pool, taken: set[tuple[str, Reading]]
+    one: Measured, pool: Pool, taken: set[tuple[str, tuple[int, int], int]]
 ) -> Iterable[Exposure]:
+    """Return what was measured, by kind; `taken` names the readings that count already."""
     found: dict[tuple[str, str | None, str | None, bool], Exposure] = {}
-    late = (min(one.span.end[0] + BATCH_LAG_US, TIME_MAX_US), *LAST[1:])
+    start_us, end_us = one.span.start[0], one.span.end[0]
+    late = (min(end_us + BATCH_LAG_US, TIME_MAX_US), *LAST[1:])
     for node in pool.nodes_of(one.key, one.roles, Span(one.span.start, late)):
-        for reading in _readings(node, one):
-            inside = one.span.start[0] <= reading.from_us and reading.to_us <= one.span.end[0]
-            outside = reading.to_us < one.span.start[0] or one.span.end[0] < reading.from_us
-            if outside or (one.thing, reading) in taken:
+        by_device = _is_by_device(node, one)
+        for n, reading in enumerate(node.readings):
+            outside = reading.to_us < start_us or end_us < reading.from_us
+            if outside or (by_device and reading.device != one.key):
                 continue
-            taken.add((one.thing, reading))
+            name = (one.thing, node.name, n)
+            if name in taken:
+                continue
+            taken.add(name)
+            inside = start_us <= reading.from_us and reading.to_us <= end_us
             kind = (reading.type, reading.unit, reading.device, not inside)
-            exposure = found.setdefault(kind, Exposure(one, *kind))
+            exposure = found.get(kind)
+            if exposure is None:
+                exposure = found[kind] = Exposure(one, *kind)
             exposure.readings.append(reading)
+            if not exposure.evidence or exposure.evidence[-1] is not node:
+                exposure.evidence.append(node)
     for exposure in found.values():
-        exposure.readings.sort(key=lambda reading: (reading.from_us, reading.to_us))
+        exposure.readings.sort(key=attrgetter("from_us", "to_us"))
     return found.values()
 
 
-def _readings(node: Node, one: Measured) -> Iterator[Reading]:
-    """Yield the numeric readings of an event that are about what is measured."""
-    named = DEVICE not in one.roles or any(
-        one.key in keys for keys in (node.event.epc_list, node.event.child_epcs)
-    )
-    for element in node.event.sensors:
-        for report in element.reports:
-            device = report.device_id or element.device_id
-            if named or device == one.key:
-                yield from _reading(node, element, report)
-
-
-def _reading(node: Node, element: SensorElement, report: Report) -> Iterator[Reading]:
-    numbers = [n for n in (report.value, report.min, report.max, report.mean) if n is not None]
-    if not numbers:
-        return
-    from_us, to_us = _window(node, element, report)
-    mean = next(
-        (n for n in (report.mean, report.value) if n is not None),
-        (min(numbers) + max(numbers)) / 2,
-    )
-    low, unit = to_celsius(min(numbers), report.uom)
-    high, _ = to_celsius(max(numbers), report.uom)
-    yield Reading(
-        type=report.type,
-        unit=unit,
-        low=low,
-        high=high,
-        mean=to_celsius(mean, report.uom)[0],
-        from_us=from_us,
-        to_us=to_us,
-        device=report.device_id or element.device_id,
-        node=node,
-    )
-
-
-def _window(node: Node, element: SensorElement, report: Report) -> tuple[int, int]:
-    """Return from when to when a reading was taken (EPCIS 2.0, 7.3.7.1)."""
-    if report.time_us is not None:
-        return report.time_us, report.time_us
-    ends = [one for one in (element.start_us, element.end_us) if one is not None]
-    if ends:
-        return min(ends), max(ends)
-    at_us = element.time_us if element.time_us is not None else node.event.event_time_us
-    return at_us, at_us
-
-
-def to_celsius(value: Decimal, unit: str | None) -> tuple[Decimal, str | None]:
-    """Return a temperature in CEL where the unit is FAH or KEL; all else as it is."""
-    if unit == "FAH":
-        return (value - 32) / _NINE_FIFTHS, "CEL"
-    if unit == "KEL":
-        return value - _ZERO_K, "CEL"
-    return value, unit
+def _is_by_device(node: Node, one: Measured) -> bool:
+    """Tell whether only those readings count that the device which is measured took."""
+    named = one.key in node.event.epc_list or one.key in node.event.child_epcs
+    return DEVICE in one.roles and not named
 
 
 def _partial(exposure: Exposure) -> Gap:

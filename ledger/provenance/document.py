@@ -16,6 +16,7 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 from ledger.epcis.event import format_time
 from ledger.projection import Pin
@@ -31,6 +32,7 @@ from ledger.provenance.story import Edge, Holder, Thing, Told
 from ledger.provenance.tiers import Tier
 
 Document = dict[str, object]
+_format_time = lru_cache(maxsize=16_384)(format_time)
 DIGITS = 3
 """Readings are rounded to a thousandth of their unit."""
 
@@ -50,7 +52,7 @@ def assemble_answer(
         "as_of": {
             "size": answer.known_at,
             "root": root.hex() if root is not None else None,
-            "time": None if answer.at_us is None else format_time(answer.at_us),
+            "time": None if answer.at_us is None else _format_time(answer.at_us),
         },
         "state": _state(answer),
         "events": [_event(answer, one) for one in told],
@@ -112,7 +114,7 @@ def _event(answer: Answer, told: Told) -> Document:
         "entry": node.pin.index,
         "position": node.pin.position,
         "entries": _pins(node.pins),
-        "event_time": format_time(event.event_time_us),
+        "event_time": _format_time(event.event_time_us),
         "offset": event.offset,
         "type": event.type,
         "action": event.action,
@@ -246,11 +248,11 @@ def _exposure(exposure: Exposure) -> Document:
         "readings": len(readings),
         "from": _time(measured.span.start),
         "to": _time(measured.span.end),
-        "first": format_time(readings[0].from_us),
-        "last": format_time(max(one.to_us for one in readings)),
+        "first": _format_time(readings[0].from_us),
+        "last": _format_time(max(one.to_us for one in readings)),
         "device": exposure.device,
         "partial": exposure.partial,
-        "entries": _evidence(one.node for one in readings),
+        "entries": _evidence(exposure.evidence),
     }
 
 
@@ -270,9 +272,9 @@ def _correction(answer: Answer, one: Correction) -> Document:
     ids = error.corrective_ids if error is not None else ()
     return {
         "event_id": one.event.event_id,
-        "event_time": format_time(one.event.event_time_us),
+        "event_time": _format_time(one.event.event_time_us),
         "reason": error.reason if error is not None else None,
-        "declared_at": format_time(error.declaration_time_us) if error is not None else None,
+        "declared_at": _format_time(error.declaration_time_us) if error is not None else None,
         "declared_in": [one.declared.pin.index, one.declared.pin.position],
         "party": one.declared.pin.iss,
         "originals": _pins(one.originals),
@@ -298,7 +300,7 @@ def _names(document: Document, names: Mapping[str, str]) -> Document:
 def _time(moment: Moment | None) -> str | None:
     if moment is None or not TIME_MIN_US < moment[0] < TIME_MAX_US:
         return None
-    return format_time(moment[0])
+    return _format_time(moment[0])
 
 
 def _number(value: Decimal | None) -> int | float | None:

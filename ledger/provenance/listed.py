@@ -7,8 +7,7 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Iterable, Sequence
 
-from ledger.projection import mentions_of
-from ledger.provenance.source import KnownEvent, Wanted
+from ledger.provenance.source import KnownEvent, Wanted, newest_of
 
 
 class ListedSource:
@@ -18,27 +17,31 @@ class ListedSource:
         """Index `events` by what they name."""
         self._size = size
         self._events = sorted(events, key=lambda known: known.pin.eid)
-        self._named: dict[tuple[str, str], list[KnownEvent]] = {}
+        self._named: dict[str, list[KnownEvent]] = {}
         for known in self._events:
-            for mention in set(mentions_of(known.event)):
-                self._named.setdefault(mention, []).append(known)
+            for key in known.roles:
+                self._named.setdefault(key, []).append(known)
 
     def size(self) -> int:
         """Return the number of entries of the log that the events are from."""
         return self._size
 
     def events_of(
-        self, wanted: Sequence[Wanted], *, before_entry: int | None = None
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        before_entry: int | None = None,
+        limit: int | None = None,
     ) -> Iterable[KnownEvent]:
-        """Return the events that any of `wanted` describes, each once."""
+        """Return the events that any of `wanted` describes, each once; see `EventSource`."""
         found = {
-            known.pin.eid: known
+            (known.event.event_time_us, known.pin.eid): known
             for one in wanted
-            for role in one.roles
-            for known in self._named.get((one.key, role), ())
-            if _is_within(known, one)
+            for known in select_wanted(
+                self._before(self._named.get(one.key, ()), before_entry), one
+            )
         }
-        return self._before(found.values(), before_entry)
+        return [found[name] for name in newest_of(found.keys(), limit)]
 
     def events_of_transformations(
         self, ids: Sequence[str], *, before_entry: int | None = None
@@ -61,7 +64,31 @@ class ListedSource:
         return [known for known in events if known.pin.index < limit]
 
 
+def select_wanted(events: Iterable[KnownEvent], wanted: Wanted) -> set[KnownEvent]:
+    """Return those of `events` that `wanted` describes."""
+    found: set[KnownEvent] = set()
+    within = [known for known in events if _is_within(known, wanted)]
+    for role in wanted.roles:
+        times = sorted(
+            known.event.event_time_us for known in within if role in known.roles[wanted.key]
+        )
+        first = times[-wanted.newest] if wanted.newest and wanted.newest < len(times) else None
+        last = (
+            times[wanted.oldest - 1] if wanted.oldest and wanted.oldest < len(times) else None
+        )
+        found.update(
+            known
+            for known in within
+            if role in known.roles[wanted.key]
+            and (first is None or first <= known.event.event_time_us)
+            and (last is None or known.event.event_time_us <= last)
+        )
+    return found
+
+
 def _is_within(known: KnownEvent, wanted: Wanted) -> bool:
+    if wanted.key not in known.roles:
+        return False
     time_us = known.event.event_time_us
     after = wanted.from_us is None or wanted.from_us <= time_us
     return after and (wanted.to_us is None or time_us <= wanted.to_us)

@@ -13,11 +13,14 @@ has the same content again and changes nothing.
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from ledger.epcis.event import Event
-from ledger.projection import Pin, mentions_of
+from ledger.projection import Pin
+from ledger.provenance.readings import Reading
 from ledger.provenance.source import KnownEvent
 from ledger.provenance.span import Moment, Span
 
@@ -26,6 +29,12 @@ COLLISION = "event_id_collision"
 WITHHELD = "withheld"
 LATE_CLOCK = "after_record_time"
 NO_ORIGINAL = "declares_an_unseen_event"
+
+NAMES_FILED_MAX = 64
+"""An event that names more is looked through when it is asked for, and not filed under each."""
+
+_moment = attrgetter("moment")
+_moment_and_name = attrgetter("moment", "name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,12 +45,10 @@ class Node:
     pin: Pin
     pins: tuple[Pin, ...]
     moment: Moment
+    name: tuple[int, int]
+    """What tells this node from any other: entry and position of its first pin."""
+    readings: tuple[Reading, ...] = ()
     flags: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> tuple[int, int]:
-        """Return what tells this node from any other: its first pin."""
-        return self.pin.index, self.pin.position
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Node) and self.name == other.name
@@ -72,10 +79,13 @@ class Pool:
     """Grows by `add`; `nodes_of` answers from what was added."""
 
     _groups: dict[bytes, _Group] = field(default_factory=dict)
-    _by_key: dict[str, dict[str, set[bytes]]] = field(default_factory=dict)
+    _by_key: dict[str, dict[bytes, frozenset[str]]] = field(default_factory=dict)
+    _wide: dict[bytes, KnownEvent] = field(default_factory=dict)
     _by_transformation: dict[str, set[bytes]] = field(default_factory=dict)
     _by_id: dict[str, set[bytes]] = field(default_factory=dict)
     _nodes: dict[bytes, tuple[Node, ...]] = field(default_factory=dict)
+    _ordered: dict[tuple[str, frozenset[str]], list[Node]] = field(default_factory=dict)
+    """What was asked for since the last change, in order."""
 
     def __len__(self) -> int:
         """Return how many different contents were read."""
@@ -83,6 +93,7 @@ class Pool:
 
     def add(self, events: Iterable[KnownEvent]) -> None:
         """Take events in, in any order and any number of times."""
+        self._ordered.clear()
         for known in events:
             group = self._groups.get(known.content)
             if group is None:
@@ -95,8 +106,11 @@ class Pool:
 
     def _file(self, known: KnownEvent) -> None:
         event = known.event
-        for key, role in mentions_of(event):
-            self._by_key.setdefault(key, {}).setdefault(role, set()).add(known.content)
+        if len(known.roles) > NAMES_FILED_MAX:
+            self._wide[known.content] = known
+        else:
+            for key, roles in known.roles.items():
+                self._by_key.setdefault(key, {})[known.content] = roles
         if event.transformation_id is not None:
             ids = self._by_transformation.setdefault(event.transformation_id, set())
             ids.add(known.content)
@@ -109,11 +123,15 @@ class Pool:
 
     def nodes_of(self, key: str, roles: frozenset[str], span: Span) -> list[Node]:
         """Return the nodes within `span` that name `key` in one of `roles`, in order."""
-        return self._sorted(self._contents(key, roles), span)
+        ordered = self._ordered.get((key, roles))
+        if ordered is None:
+            ordered = self._ordered[key, roles] = self._sorted(self._contents(key, roles))
+        start = bisect_left(ordered, span.start, key=_moment)
+        return ordered[start : bisect_right(ordered, span.end, lo=start, key=_moment)]
 
     def names(self, key: str, roles: frozenset[str]) -> bool:
         """Tell whether any event, retracted ones too, names `key` in one of `roles`."""
-        return not roles.isdisjoint(self._by_key.get(key, {}))
+        return any(not roles.isdisjoint(one) for _, one in self._filed(key))
 
     def untimed_of(self, key: str, roles: frozenset[str]) -> list[Node]:
         """Return the nodes that name `key` and withhold when they happened."""
@@ -124,11 +142,11 @@ class Pool:
 
     def nodes_of_transformation(self, transformation_id: str) -> list[Node]:
         """Return the nodes with this transformationID, in order."""
-        return self._sorted(self._by_transformation.get(transformation_id, set()), Span())
+        return self._sorted(self._by_transformation.get(transformation_id, set()))
 
     def nodes_with_id(self, event_id: str) -> list[Node]:
         """Return the nodes with this eventID, in order."""
-        return self._sorted(self._by_id.get(event_id, set()), Span())
+        return self._sorted(self._by_id.get(event_id, set()))
 
     def corrections_of(self, key: str, roles: frozenset[str]) -> list[Correction]:
         """Return what was declared wrong among the events that name `key`, in order."""
@@ -138,8 +156,14 @@ class Pool:
         return sorted(ordered, key=lambda one: (one.event.event_time_us, one.declared.content))
 
     def _contents(self, key: str, roles: frozenset[str]) -> set[bytes]:
-        filed = self._by_key.get(key, {})
-        return {content for role in roles for content in filed.get(role, ())}
+        return {content for content, one in self._filed(key) if not roles.isdisjoint(one)}
+
+    def _filed(self, key: str) -> Iterator[tuple[bytes, frozenset[str]]]:
+        """Yield the contents that name `key`, with the roles in which they do."""
+        yield from self._by_key.get(key, {}).items()
+        for content, known in self._wide.items():
+            if key in known.roles:
+                yield content, known.roles[key]
 
     def _correction(self, group: _Group) -> Correction | None:
         if not group.declared:
@@ -148,12 +172,9 @@ class Pool:
         originals = tuple(group.told[eid].pin for eid in sorted(group.told))
         return Correction(declared=declared, originals=originals, event=declared.event)
 
-    def _sorted(self, contents: Iterable[bytes], span: Span) -> list[Node]:
-        nodes = [node for content in contents for node in self._nodes_of_content(content)]
-        return sorted(
-            (node for node in nodes if node.event.is_timed and span.holds(node.moment)),
-            key=lambda node: (node.moment, node.name),
-        )
+    def _sorted(self, contents: Iterable[bytes]) -> list[Node]:
+        nodes = (node for content in contents for node in self._nodes_of_content(content))
+        return sorted((node for node in nodes if node.event.is_timed), key=_moment_and_name)
 
     def _nodes_of_content(self, content: bytes) -> tuple[Node, ...]:
         nodes = self._nodes.get(content)
@@ -188,6 +209,8 @@ def _node(told: list[KnownEvent], flags: tuple[str, ...]) -> Node:
         pin=pins[0],
         pins=pins,
         moment=(event.event_time_us, best.pin.document, best.pin.position),
+        name=(pins[0].index, pins[0].position),
+        readings=best.readings,
         flags=flags,
     )
 

@@ -1,55 +1,99 @@
 """Answers the questions of `ledger.provenance` from the index and the evidence database.
 
-The index says which events name a key; what they say is read from the evidence, decoded
-and parsed as the audit does it. One source serves one question: it shows what the index
-had followed when the question came, remembers the events that it has read, so that an
-event asked for twice is parsed once, and keeps nothing of an event past its erasure.
+The index says which events name a key, and `index_events` what they say. One source serves
+one question: it shows what the index had followed when the question came, and counts what
+the question cost.
+
+A batch is one statement whatever it asks for: keys, roles and times go to SQLite as one
+JSON array. Where it would give more than `limit` events, the newest are taken, of every
+key from the same instant on, and of the index no more rows are read than that takes.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine
+from ledger.projection import POSITION_BITS
+from ledger.provenance.source import KnownEvent, Wanted, newest_of
+from ledger.store.index import find_key_ids, role_numbers
+from ledger.store.index_events import EventLoader
+from ledger.store.sqlite import raw
 
-from ledger.errors import ParseError
-from ledger.projection import POSITION_BITS, Pin, parse_shown, split_row_id
-from ledger.provenance.source import KnownEvent, Wanted, known_event
-from ledger.store.evidence import EvidenceReader
-from ledger.store.index import INDEX_NAME, find_key_ids, role_numbers, show_event
-from ledger.store.sqlite import open_reader, raw
+ROWS_PER_EVENT = 4
+"""How many rows an event may have in one batch before the batch is read in another way."""
 
-_EIDS_ASKED_MAX = 500
+_TIME_MAX = 2**62
 _EID_MAX = 2**63 - 1
-_PIN = "SELECT eid, iss, grade, record_time_us, document FROM event WHERE eid IN ({})"
+
+# Spans are read in the order of the index. `newest` and `oldest` are 0 for all there are.
+_BETWEEN = """
+SELECT mention.event_time_us, mention.eid
+FROM json_each(?) AS asked CROSS JOIN mention
+  ON mention.key = json_extract(asked.value, '$[0]')
+ AND mention.role = json_extract(asked.value, '$[1]')
+ AND mention.event_time_us BETWEEN json_extract(asked.value, '$[2]')
+                               AND json_extract(asked.value, '$[3]')
+WHERE mention.eid < ?
+LIMIT ?
+"""
+# The instant of the nth mention from an end bounds the rest: no row is read to be thrown away.
+_SOME = """
+WITH asked(key, role, low, high, newest, oldest) AS (
+  SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+         json_extract(value, '$[2]'), json_extract(value, '$[3]'),
+         json_extract(value, '$[4]'), json_extract(value, '$[5]') FROM json_each(?1)
+)
+SELECT mention.event_time_us, mention.eid
+FROM asked CROSS JOIN mention
+  ON mention.key = asked.key AND mention.role = asked.role
+ AND mention.event_time_us BETWEEN
+  CASE WHEN newest = 0 THEN low ELSE coalesce((
+    SELECT event_time_us FROM mention AS nth
+    WHERE nth.key = asked.key AND nth.role = asked.role
+      AND nth.event_time_us BETWEEN low AND high AND nth.eid < ?2
+    ORDER BY event_time_us DESC LIMIT 1 OFFSET newest - 1), low) END
+ AND
+  CASE WHEN oldest = 0 THEN high ELSE coalesce((
+    SELECT event_time_us FROM mention AS nth
+    WHERE nth.key = asked.key AND nth.role = asked.role
+      AND nth.event_time_us BETWEEN low AND high AND nth.eid < ?2
+    ORDER BY event_time_us LIMIT 1 OFFSET oldest - 1), high) END
+WHERE mention.eid < ?2
+"""
 
 
 class IndexReader:
     """Lends event sources; any number of threads may ask at once."""
 
-    def __init__(self, folder: Path, evidence: EvidenceReader) -> None:
-        """Read `index.db` in `folder`, which must exist, and `evidence`."""
-        self._engine = open_reader(folder / INDEX_NAME)
-        self._evidence = evidence
+    def __init__(self, folder: Path) -> None:
+        """Read `index.db` and `evidence.db` in `folder`, which must exist."""
+        self._loader = EventLoader(folder)
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._loader.close()
 
     def source(self) -> "IndexSource":
         """Return a source for one question."""
-        return IndexSource(self._engine, self._evidence)
+        return IndexSource(self._loader)
+
+    def forget(self, eids: Iterable[int]) -> None:
+        """Keep nothing of these events in memory any more: they are erased."""
+        self._loader.cache.forget(eids)
 
 
 class IndexSource:
     """An `EventSource` over the index; made for one question and then thrown away."""
 
-    def __init__(self, index: Engine, evidence: EvidenceReader) -> None:
-        """Read through these two."""
-        self._index = index
-        self._evidence = evidence
+    def __init__(self, loader: EventLoader) -> None:
+        """Read through `loader`."""
+        self._loader = loader
         self._known: dict[int, KnownEvent | None] = {}
-        with raw(index) as connection:
+        self.batches = 0
+        self.rows = 0
+        with raw(loader.index) as connection:
             row = connection.execute("SELECT next_idx FROM progress").fetchone()
         self._size = int(row[0])
 
@@ -58,91 +102,87 @@ class IndexSource:
         return self._size
 
     def events_of(
-        self, wanted: Sequence[Wanted], *, before_entry: int | None = None
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        before_entry: int | None = None,
+        limit: int | None = None,
     ) -> Iterable[KnownEvent]:
-        """Return the events that any of `wanted` describes, each once."""
-        with raw(self._index) as connection:
+        """Return the events that any of `wanted` describes, each once; see `EventSource`."""
+        self.batches += 1
+        below = self._below(before_entry)
+        with raw(self._loader.index) as connection:
             ids = find_key_ids(connection, sorted({one.key for one in wanted}))
-            eids = {
-                eid
-                for one in wanted
-                if one.key in ids
-                for eid in _find_mentions(connection, ids[one.key], one)
-            }
-        return self._load(eids, before_entry)
+            asked = [row for one in wanted if one.key in ids for row in _rows(one, ids)]
+            found = self._find(connection, asked, below, limit)
+        return self._load(eid for _, eid in newest_of(found, limit))
+
+    def _find(
+        self,
+        connection: sqlite3.Connection,
+        asked: Sequence[list[int]],
+        below: int,
+        limit: int | None,
+    ) -> set[tuple[int, int]]:
+        """Return instant and row id of what is asked for, or of its newest."""
+        some = [row for row in asked if row[4] or row[5]]
+        whole = [row for row in asked if not (row[4] or row[5])]
+        found: set[tuple[int, int]] = set()
+        if whole:
+            most = -1 if limit is None else ROWS_PER_EVENT * (limit + 1)
+            rows = connection.execute(_BETWEEN, (json.dumps(whole), below, most)).fetchall()
+            self.rows += len(rows)
+            if limit is not None and len(rows) == most:
+                some += [[*row[:4], limit + 1, 0] for row in whole]
+            else:
+                found.update(rows)
+        if some:
+            rows = connection.execute(_SOME, (json.dumps(some), below)).fetchall()
+            self.rows += len(rows)
+            found.update(rows)
+        return found
 
     def events_of_transformations(
         self, ids: Sequence[str], *, before_entry: int | None = None
     ) -> Iterable[KnownEvent]:
         """Return the events with one of these transformationIDs."""
-        return self._load(self._find_by("transformation_id", ids), before_entry)
+        return self._load(self._find_by("transformation_id", ids, before_entry))
 
     def events_by_id(
         self, ids: Sequence[str], *, before_entry: int | None = None
     ) -> Iterable[KnownEvent]:
         """Return the events with one of these eventIDs."""
-        return self._load(self._find_by("event_id", ids), before_entry)
+        return self._load(self._find_by("event_id", ids, before_entry))
 
-    def _find_by(self, column: str, values: Sequence[str]) -> set[int]:
-        eids: set[int] = set()
-        with raw(self._index) as connection:
-            for at in range(0, len(values), _EIDS_ASKED_MAX):
-                asked = values[at : at + _EIDS_ASKED_MAX]
-                marks = ", ".join("?" * len(asked))
-                sql = f"SELECT eid FROM event WHERE {column} IN ({marks})"  # noqa: S608 - a column of ours
-                eids.update(row[0] for row in connection.execute(sql, asked))
-        return eids
+    def _find_by(
+        self, column: str, values: Sequence[str], before_entry: int | None
+    ) -> Iterator[int]:
+        self.batches += 1
+        sql = (
+            f"SELECT eid FROM json_each(?) AS asked CROSS JOIN event ON {column} = asked.value "  # noqa: S608 - a column of ours
+            f"WHERE {column} IS NOT NULL AND eid < ?"
+        )
+        with raw(self._loader.index) as connection:
+            rows = connection.execute(sql, (json.dumps(values), self._below(before_entry)))
+            yield from (row[0] for row in rows.fetchall())
 
-    def _load(self, eids: Iterable[int], before_entry: int | None) -> list[KnownEvent]:
-        """Return the events in the order of the log; what was erased is left out."""
+    def _below(self, before_entry: int | None) -> int:
         below = self._size if before_entry is None else min(before_entry, self._size)
-        limit = below << POSITION_BITS
-        asked = sorted(eid for eid in eids if eid < limit)
+        return below << POSITION_BITS
+
+    def _load(self, eids: Iterable[int]) -> list[KnownEvent]:
+        """Return the events in the order of the log; what was erased is left out."""
+        asked = sorted(set(eids))
         missing = [eid for eid in asked if eid not in self._known]
-        for at in range(0, len(missing), _EIDS_ASKED_MAX):
-            self._read(missing[at : at + _EIDS_ASKED_MAX])
+        if missing:
+            self._known.update(dict.fromkeys(missing))
+            self._known.update(self._loader.load(missing))
         return [known for eid in asked if (known := self._known[eid]) is not None]
 
-    def _read(self, eids: Sequence[int]) -> None:
-        marks = ", ".join("?" * len(eids))
-        with raw(self._index) as connection:
-            rows = connection.execute(_PIN.format(marks), eids).fetchall()
-        self._known.update(dict.fromkeys(eids))
-        for eid, *pin in rows:
-            self._known[eid] = self._read_one(eid, *pin)
 
-    def _read_one(
-        self, eid: int, iss: str, grade: int, record_time_us: int, document: bytes
-    ) -> KnownEvent | None:
-        index, position = split_row_id(eid)
-        stored = self._evidence.load_event(index, position)
-        shown = None if stored is None else show_event(stored)
-        if shown is None:
-            return None
-        pin = Pin(
-            index=index,
-            position=position,
-            commitment=shown.commitment,
-            iss=iss,
-            grade=grade,
-            record_time_us=record_time_us,
-            document=document,
-            withheld=shown.withheld,
-        )
-        try:
-            return known_event(pin, parse_shown(shown))
-        except ParseError:  # Kept in the log, counted in the index, no EPCIS event.
-            return None
-
-
-def _find_mentions(connection: sqlite3.Connection, key: int, wanted: Wanted) -> Iterator[int]:
-    roles = role_numbers(wanted.roles)
-    marks = ", ".join("?" * len(roles))
-    start = -_EID_MAX if wanted.from_us is None else wanted.from_us
-    stop = _EID_MAX if wanted.to_us is None else wanted.to_us
-    rows = connection.execute(
-        f"SELECT eid FROM mention WHERE key = ? AND role IN ({marks}) "  # noqa: S608 - question marks
-        "AND event_time_us BETWEEN ? AND ?",
-        (key, *roles, start, stop),
-    )
-    yield from (row[0] for row in rows)
+def _rows(wanted: Wanted, ids: dict[str, int]) -> Iterator[list[Any]]:
+    """Yield key, role, first and last instant, and how many of the newest and the oldest."""
+    low = -_TIME_MAX if wanted.from_us is None else wanted.from_us
+    high = _TIME_MAX if wanted.to_us is None else wanted.to_us
+    for role in role_numbers(wanted.roles):
+        yield [ids[wanted.key], role, low, high, wanted.newest or 0, wanted.oldest or 0]

@@ -15,8 +15,9 @@ from ingest.reads import TICK_TOPIC, Message, message_hash
 from ingest.site import Site, encode_tick
 from ledger.provenance.answer import trace
 from ledger.provenance.document import assemble_answer
+from ledger.provenance.listed import select_wanted
 from ledger.provenance.source import KnownEvent, Wanted
-from tests.ledger.provenance.fakes import ListSource, _meets
+from tests.ledger.provenance.fakes import ListSource
 
 NOW_US = 2_000_000_000_000_000
 
@@ -25,21 +26,24 @@ class KeyedSource(ListSource):
     """A list of events that is looked up by key, so that hundreds of answers are quick."""
 
     def index(self) -> None:
-        self.by_key: dict[str, list[tuple[KnownEvent, Any]]] = defaultdict(list)
+        self.by_key: dict[str, list[KnownEvent]] = defaultdict(list)
         for entry in self.entries:
-            for known, mentions in entry:
-                for mention in mentions:
-                    self.by_key[mention.key].append((known, mention))
+            for known, _ in entry:
+                for key in known.roles:
+                    self.by_key[key].append(known)
 
     def events_of(
-        self, wanted: Sequence[Wanted], *, before_entry: int | None = None
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        before_entry: int | None = None,
+        limit: int | None = None,  # noqa: ARG002 - a run of the simulator is shorter
     ) -> list[KnownEvent]:
         assert before_entry is None or before_entry >= len(self.entries)
         found = {
             id(known): known
             for one in wanted
-            for known, mention in self.by_key.get(one.key, ())
-            if _meets(one, mention)
+            for known in select_wanted(self.by_key.get(one.key, ()), one)
         }
         return list(found.values())
 

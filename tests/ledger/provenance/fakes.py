@@ -17,7 +17,8 @@ from ledger.projection import (
 )
 from ledger.provenance.answer import trace
 from ledger.provenance.document import assemble_answer
-from ledger.provenance.source import KnownEvent, Wanted, known_event
+from ledger.provenance.listed import select_wanted
+from ledger.provenance.source import KnownEvent, Wanted, known_event, newest_of
 
 FARM = "https://id.gs1.org/417/9506000000008"
 DAIRY = "https://id.gs1.org/417/9506000134352"
@@ -233,18 +234,19 @@ class ListSource:
         return found
 
     def events_of(
-        self, wanted: Sequence[Wanted], *, before_entry: int | None = None
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        before_entry: int | None = None,
+        limit: int | None = None,
     ) -> list[KnownEvent]:
-        by_key: dict[str, list[Wanted]] = {}
-        for one in wanted:
-            by_key.setdefault(one.key, []).append(one)
-        return self._give(
-            [
-                known
-                for known, mentions in self._visible(before_entry)
-                if any(_meets(w, m) for m in mentions for w in by_key.get(m.key, ()))
-            ]
-        )
+        visible = [known for known, _ in self._visible(before_entry)]
+        found = {
+            (known.event.event_time_us, known.pin.eid): known
+            for one in wanted
+            for known in select_wanted(visible, one)
+        }
+        return self._give([found[name] for name in sorted(newest_of(found, limit))])
 
     def events_of_transformations(
         self, ids: Sequence[str], *, before_entry: int | None = None
@@ -259,14 +261,6 @@ class ListSource:
     ) -> list[KnownEvent]:
         visible = self._visible(before_entry)
         return self._give([known for known, _ in visible if known.event.event_id in ids])
-
-
-def _meets(wanted: Wanted, mention: MentionRow) -> bool:
-    return (
-        mention.role in wanted.roles
-        and (wanted.from_us is None or wanted.from_us <= mention.event_time_us)
-        and (wanted.to_us is None or mention.event_time_us <= wanted.to_us)
-    )
 
 
 def _show(made: dict[str, Any], hidden: frozenset[int], *place: int) -> ShownEvent:

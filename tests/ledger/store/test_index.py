@@ -34,7 +34,7 @@ def test_it_finds_the_events_of_an_item_with_their_evidence(
     world: World, log: Log, index: Index
 ) -> None:
     follow(index, log)
-    reader = IndexReader(world.folder, log.reader)
+    reader = IndexReader(world.folder)
     (at_place,) = [
         reader.source().events_of([Wanted(key=PLACE, roles=frozenset({"read_point"}))])
     ]
@@ -53,7 +53,7 @@ def test_an_answer_as_known_before_an_entry_leaves_later_events_out(
     world: World, log: Log, index: Index
 ) -> None:
     follow(index, log)
-    reader = IndexReader(world.folder, log.reader)
+    reader = IndexReader(world.folder)
     wanted = [Wanted(key=PLACE, roles=frozenset({"read_point"}))]
     counts = [
         len(list(reader.source().events_of(wanted, before_entry=n))) for n in (5, 6, 7, 9)
@@ -66,7 +66,7 @@ def test_a_source_shows_what_the_index_held_when_the_question_came(
     world: World, log: Log, index: Index
 ) -> None:
     follow(index, log)
-    reader = IndexReader(world.folder, log.reader)
+    reader = IndexReader(world.folder)
     source = reader.source()
     log.append([verify_submission(world.gateway.capture(1), log.keys())])
     follow(index, log)
