@@ -55,7 +55,10 @@ async def get_tile(request: Request, path: str) -> Response:
 
 @router.get("/log/proof/{index}", response_model=None)
 async def get_proof(request: Request, index: str) -> Response:
-    """Return the tlog-proof of the entry at `index`, under the newest checkpoint or `size`."""
+    """Return the tlog-proof of the entry at `index`, under the newest checkpoint or `size`.
+
+    Its `extra` line is the entry, so that the answer is a whole receipt.
+    """
     ledger = served(request)
     number = parse_decimal(index, "index")
     size, note = _newest(ledger)
@@ -68,12 +71,7 @@ async def get_proof(request: Request, index: str) -> Response:
         note = stored
     if number >= size:
         _refuse_uncovered(ledger, number, size)
-    proof = await run_in_threadpool(
-        ledger.reader.prove_inclusion, LeafIndex(number), TreeSize(size)
-    )
-    text = format_tlog_proof(
-        TlogProof(index=LeafIndex(number), path=proof, signed=parse_signed_checkpoint(note))
-    )
+    text = await run_in_threadpool(_prove, ledger, number, note)
     return PlainTextResponse(text, headers=FOR_EVER if asked else FOR_A_SECOND)
 
 
@@ -110,6 +108,15 @@ def _refuse_uncovered(ledger: Served, index: int, size: int) -> None:
             retry_after_s=NEXT_CHECKPOINT_S,
         )
     raise ProblemError(NOT_FOUND, f"the log has no entry {index}")
+
+
+def _prove(ledger: Served, index: int, note: bytes) -> bytes:
+    signed = parse_signed_checkpoint(note)
+    path = ledger.reader.prove_inclusion(LeafIndex(index), signed.checkpoint.size)
+    entry = ledger.reader.load_entry(index)
+    return format_tlog_proof(
+        TlogProof(index=LeafIndex(index), path=path, signed=signed, extra=entry)
+    )
 
 
 def _load_tile(ledger: Served, tile: Tile) -> bytes:

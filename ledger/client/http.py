@@ -2,6 +2,7 @@
 
     POST /statements                  submissions in, one result each, in order
     GET  /checkpoint                  the newest signed note
+    GET  /log/proof/{index}           the receipt of an entry
     GET  /status                      sizes of the log and of its index
     GET  /provenance/{epc}?at=&known_at=
 
@@ -33,6 +34,7 @@ READ_SECONDS_MAX = 60.0
 RETRY_AFTER_SECONDS = 1.0
 RETRY_AFTER_SECONDS_MAX = 3600.0
 PROBLEM_BASE = "https://tagtrail.dev/problems/"
+NOT_YET = "not-yet"
 
 _OK = (200, 201)
 _LATER = (408, 425, 429)
@@ -139,6 +141,18 @@ class CaptureClient:
     def fetch_checkpoint(self) -> bytes:
         """Return the newest signed note as the server has it; not verified."""
         return self._get("/checkpoint")
+
+    def fetch_proof(self, index: int) -> bytes:
+        """Return the tlog-proof of the entry at `index`, not verified: see `client.receipt`.
+
+        Raises `LedgerUnavailableError` while no checkpoint covers the entry.
+        """
+        try:
+            return self._get(f"/log/proof/{index}")
+        except LedgerRefusedError as error:
+            if error.problem == NOT_YET:
+                raise LedgerUnavailableError(error.detail) from error
+            raise
 
     def status(self) -> LedgerStatus:
         """Return how far the server is, as it says itself."""
