@@ -216,7 +216,7 @@ def parse_statement(raw: bytes) -> Statement:
     if len(raw) > EQUIVOCATION_BYTES_MAX:
         raise ParseError("statement", f"is longer than {EQUIVOCATION_BYTES_MAX} bytes")
     sign1 = cose.decode_sign1(raw)
-    kid, iss, sub, aud, iat = _parse_header(sign1.protected)
+    kid, iss, sub, aud, iat = parse_header(sign1.protected)
     if len(raw) > STATEMENT_BYTES_MAX and sub != _sub_of(Equivocation):
         raise ParseError("statement", f"is longer than {STATEMENT_BYTES_MAX} bytes")
     epoch, seq, prev, seen, items = _parse_payload(sign1.payload)
@@ -345,7 +345,7 @@ _SHAPES: Final[dict[type[Any], tuple[_Shape, ...]]] = {
 _BODIES: Final = {_sub_of(kind): (kind, shapes) for kind, shapes in _SHAPES.items()}
 
 
-def _parse_header(protected: bytes) -> tuple[Any, ...]:
+def parse_header(protected: bytes) -> tuple[Any, ...]:
     """Return kid, iss, sub, aud and iat.
 
     What one key says of a kind differs in the last four bytes alone, the usual iat.

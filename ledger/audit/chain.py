@@ -52,13 +52,13 @@ Vouches = Callable[[Sequence[Hash]], bool]
 """Tells whether a signed root knows these hashes as the next leaves of the tree."""
 
 
-def read_entries(rows: Iterable[Sequence[object]]) -> Iterator[Read | Finding]:
-    """Yield a `Read` for every index from 0 on, without a hole, and what is wrong with rows.
+def read_entries(rows: Iterable[Sequence[object]], first: int = 0) -> Iterator[Read | Finding]:
+    """Yield a `Read` for every index from `first` on, without a hole, and what is wrong.
 
     `rows` are those of the table `entry` in the order of idx. A hole wider than
     `MISSING_IN_A_ROW_MAX` ends the log: what lies beyond is reported and left out.
     """
-    index = 0
+    index = first
     for row in rows:
         wrong = check_row("entry", row)
         if wrong is not None:

@@ -15,7 +15,8 @@ Pure: no I/O, no clock, no randomness.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -24,6 +25,7 @@ from ledger.audit.stored import check_row
 from ledger.epcis.event import EVIDENCE_FIELD
 from ledger.epcis.parts import OTHER
 from ledger.projection import ShownEvent
+from ledger.tlog.merkle import HASH_SIZE
 
 _MARK = EVIDENCE_FIELD.encode()
 
@@ -39,11 +41,16 @@ class DocumentAudit:
     def take_events(self, index: int, shown: Sequence[ShownEvent | None]) -> None:
         """Note what the events of entry `index` cite; None was erased."""
         digests = {one for event in shown if event for one in _cited_by(event)}
-        for digest in digests:
-            self._cited.setdefault(digest, index)
+        self.take_cited(index, digests)
         if None in shown:
             self._may_be_erased |= digests
             self._any_erased = True
+
+    def take_cited(self, index: int, digests: Iterable[bytes]) -> None:
+        """Note what the events of entry `index`, none of them erased, cite."""
+        for digest in digests:
+            if index < self._cited.get(digest, index + 1):
+                self._cited[digest] = index
 
     def check_rows(self, rows: Iterable[Sequence[object]]) -> Iterator[Finding]:
         """Yield what is wrong with the rows of `document`, and which are missing."""
@@ -74,12 +81,21 @@ def _cited_by(event: ShownEvent) -> Iterator[bytes]:
     if part is None or _MARK not in part:
         return
     try:
-        evidence = json.loads(part).get(EVIDENCE_FIELD)
-        digest = bytes.fromhex(evidence["document"])
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        fields: object = json.loads(part)
+    except (ValueError, RecursionError):
         return
-    if len(digest) == sha256().digest_size:
+    digest = cited_in(fields) if isinstance(fields, dict) else None
+    if digest is not None:
         yield digest
+
+
+def cited_in(fields: Mapping[str, object]) -> bytes | None:
+    """Return the SHA-256 of the document that an event with `fields` cites, or None."""
+    match fields.get(EVIDENCE_FIELD):
+        case {"document": str(text)} if len(text) == 2 * HASH_SIZE:
+            with suppress(ValueError):
+                return bytes.fromhex(text)
+    return None
 
 
 def _missing(index: int, digest: bytes, why: str) -> Finding:

@@ -7,6 +7,8 @@ EPCIS event is noted (check 13): the ledger keeps what was signed.
 
 The rows come in the order of (idx, position), along with the entries. In memory are the
 commitments of one statement, and the places of erased events until their notice comes.
+Captures of which every event is there are handed out to be judged elsewhere
+(`ledger.audit.chunk`); those that are odd come back here to be looked at.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -15,6 +17,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ledger.audit.finding import Finding
+from ledger.audit.rows import Cursor
 from ledger.audit.stored import check_row, describe_row, row_index
 from ledger.disclosure import commitment, decode_event, events_root, shown_parts, withheld
 from ledger.errors import ParseError
@@ -34,6 +37,7 @@ class EventCounts:
     withheld: int = 0
     erased: int = 0
     missing: int = 0
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +57,42 @@ class EventAudit:
     for an erased one), or None if not all of them can be read.
     """
 
-    rows: Iterator[Sequence[object]]
+    rows: Cursor
+    epcis: bool = True
     counts: EventCounts = field(default_factory=EventCounts)
     shown: list[ShownEvent | None] | None = None
-    _row: Sequence[object] | None = None
     _erased: dict[int, tuple[str, bytes]] = field(default_factory=dict)
 
-    @classmethod
-    def over(cls, rows: Iterable[Sequence[object]]) -> "EventAudit":
-        """Return the audit of `rows`, those of the table `event`."""
-        audit = cls(iter(rows))
-        audit._row = next(audit.rows, None)
-        return audit
+    def take_capture(self, index: int, body: Capture) -> list[tuple[bytes, bytes]] | None:
+        """Take the events of entry `index` to be judged elsewhere, if all of them are there.
+
+        None, and nothing is taken, if they are not: `check_entry` says why.
+        """
+        before = self.rows.peek()
+        if before is not None and not _reaches(before, index):
+            return None
+        return self.rows.take_capture(index, body.count)
+
+    def check_odd(
+        self, index: int, statement: Statement, events: Sequence[tuple[bytes, bytes]]
+    ) -> Iterator[Finding]:
+        """Yield what is wrong with events that were taken to be judged elsewhere."""
+        assert isinstance(statement.body, Capture)
+        rows = [(index, position, *event) for position, event in enumerate(events)]
+        yield from self._check_capture(index, statement, statement.body, rows)
 
     def check_entry(self, index: int, statement: Statement | None) -> Iterator[Finding]:
         """Yield what is wrong with the events of entry `index`; None could not be read."""
-        while self._row is not None and not _reaches(self._row, index):
-            yield check_row("event", self._row) or _stray(self._row)
-            self._row = next(self.rows, None)
+        while (row := self.rows.peek()) is not None and not _reaches(row, index):
+            yield check_row("event", row) or _stray(row)
+            self.rows.take()
         self.shown = None
         if statement is None:
             for _ in self._rows_of(index):
                 pass
         elif isinstance(statement.body, Capture):
-            yield from self._check_capture(index, statement, statement.body)
+            rows = self._rows_of(index)
+            yield from self._check_capture(index, statement, statement.body, rows)
         else:
             yield from (_stray(row) for row in self._rows_of(index))
 
@@ -90,9 +106,8 @@ class EventAudit:
 
     def finish(self) -> Iterator[Finding]:
         """Yield the events that no entry has, and the ones that nobody says were erased."""
-        while self._row is not None:
-            yield check_row("event", self._row) or _stray(self._row)
-            self._row = next(self.rows, None)
+        for row in self.rows.rest():
+            yield check_row("event", row) or _stray(row)
         for place in self._erased:
             index, position = split_row_id(place)
             self.counts.erased -= 1
@@ -106,17 +121,21 @@ class EventAudit:
             )
 
     def _rows_of(self, index: int) -> Iterator[Sequence[object]]:
-        while self._row is not None and self._row[0] == index:
-            yield self._row
-            self._row = next(self.rows, None)
+        while (row := self.rows.peek()) is not None and row[0] == index:
+            yield row
+            self.rows.take()
 
     def _check_capture(
-        self, index: int, statement: Statement, body: Capture
+        self,
+        index: int,
+        statement: Statement,
+        body: Capture,
+        rows: Iterable[Sequence[object]],
     ) -> Iterator[Finding]:
         kept: list[_Kept] = []
         self.shown = []
         position = 0
-        for row in self._rows_of(index):
+        for row in rows:
             wrong = check_row("event", row)
             at = row[1]
             if not isinstance(at, int) or at < position or at >= body.count:
@@ -177,10 +196,8 @@ class EventAudit:
         self.counts.withheld += bool(hidden)
         shown = ShownEvent(stored, shown_parts(event), hidden)
         self._show(shown)
-        try:
-            parse_shown(shown)
-        except ParseError as error:
-            yield _no_event(index, position, error)
+        if self.epcis:
+            yield from _check_epcis(index, position, shown)
         return _Kept(position, Hash(stored), commitment(event))
 
     def _show(self, shown: ShownEvent | None) -> None:
@@ -242,6 +259,13 @@ def _stray(row: Sequence[object]) -> Finding:
         computed=describe_row("event", row),
         what=f"The {describe_row('event', row)} belongs to no event of a statement.",
     )
+
+
+def _check_epcis(index: int, position: int, shown: ShownEvent) -> Iterator[Finding]:
+    try:
+        parse_shown(shown)
+    except ParseError as error:
+        yield _no_event(index, position, error)
 
 
 def _no_event(index: int, position: int, error: ParseError) -> Finding:

@@ -1,9 +1,11 @@
 """Audits a whole ledger, entry by entry, in one pass and in bounded memory.
 
-Each entry is parsed, linked to its neighbours (checks 1, 2), judged (8, 9, 10, 12), looked
-up (`chain`, `key_entry`), held against its events (11, 13), put into the tree with its
-tiles (3), and the tree is held against every root that was signed (4, 5, 6). The audit
-goes on after what it finds, and it always ends: each row is taken once.
+Each entry is parsed, linked to its neighbours (checks 1, 2), put into the tree with its
+tiles (3), and the tree is held against every root that was signed (4, 5, 6). Then its
+statement is judged (8, 9, 10, 12), looked up (`chain`, `key_entry`), and held against its
+events (11, 13). As long as nothing is wrong this goes a whole tile at a time; from the
+first broken entry on, entry by entry. The audit goes on after what it finds, and it always
+ends: each row is taken once.
 
 What was found depends on what was looked at, so the audit also says what it did not check.
 
@@ -13,22 +15,28 @@ Pure: no I/O, no clock, no randomness.
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Protocol
 
 from ledger.audit.chain import Linked, follow_chain, read_entries
+from ledger.audit.chunk import JudgeChunk
 from ledger.audit.documents import DocumentAudit
 from ledger.audit.events import EventAudit, EventCounts
 from ledger.audit.finding import Finding
+from ledger.audit.handout import Handout
 from ledger.audit.index import IndexAudit
 from ledger.audit.lookups import Lookup
 from ledger.audit.roots import Claim, Roots, check_signed
-from ledger.audit.signatures import VerifySignatures
+from ledger.audit.rows import Cursor
+from ledger.audit.runs import Run, RunReader
+from ledger.audit.scope import Scope
 from ledger.audit.statements import StatementAudit
 from ledger.audit.tree import AuditTree
 from ledger.audit.trustfile import Trust
-from ledger.entry import parse_entry
+from ledger.entry import Entry, parse_entry
 from ledger.errors import ParseError
-from ledger.statement import Erasure, Statement, parse_statement
+from ledger.statement import NO_HASH, Capture, Erasure, Statement, parse_statement
+from ledger.tlog.merkle import Hash
 from ledger.trust.state import kids_about
 
 Row = Sequence[object]
@@ -37,10 +45,11 @@ Row = Sequence[object]
 class StoredEvidence(Protocol):
     """The rows of a ledger, whatever keeps them."""
 
-    def rows(self, table: str) -> Iterable[Row]:
+    def batches(self, table: str) -> Iterator[Sequence[Row]]:
         """Yield the rows of entry, event, checkpoint, chain or key_entry in order.
 
-        The order is that of idx (and position) or size.
+        The order is that of idx (and position) or size; each batch is of bounded size. Of
+        an entry that is too long it is enough to give so much that it shows.
         """
 
     def tiles(self, level: int | None) -> Iterable[Row]:
@@ -101,33 +110,47 @@ class LogAudit:
         evidence: StoredEvidence,
         trust: Trust | None,
         *,
-        verify: VerifySignatures,
+        judge: JudgeChunk,
         progress: Callable[[int], None],
         index: IndexAudit | None = None,
+        scope: Scope | None = None,
     ) -> None:
-        """Prepare; `progress` is called with each index, `trust` None trusts nobody.
+        """Prepare; `progress` is called with indexes, `trust` None trusts nobody.
 
         With `index` the rows of the index are compared, too.
         """
+        self._scope = scope or Scope()
         self.summary = LogSummary(origin=trust.origin if trust else find_origin(evidence))
         self._evidence = evidence
         self._trust = trust
         self._progress = progress
         self._index = index
         self._tree = AuditTree(evidence.tiles, evidence.fetch_tile)
-        self._statements = StatementAudit(
-            self.summary.origin, self._tree, evidence.fetch_entry, verify
-        )
-        self._events = EventAudit.over(evidence.rows("event"))
         self._documents = DocumentAudit()
-        self._chain = Lookup("chain", evidence.rows("chain"), check=10)
-        self._key_entry = Lookup("key_entry", evidence.rows("key_entry"), check=9)
+        self._events = EventAudit(Cursor(evidence.batches("event")), self._scope.wants(13))
+        self._handout = Handout(judge, self._events, self._documents)
+        self._statements = StatementAudit(
+            self.summary.origin, self._tree, evidence.fetch_entry, self._handout, self._scope
+        )
+        self._chain = Lookup("chain", evidence.batches("chain"), check=10)
+        self._key_entry = Lookup("key_entry", evidence.batches("key_entry"), check=9)
 
     def run(self) -> Iterator[Finding]:
         """Yield everything that is wrong, as it is found."""
         claims = yield from self._signed_claims()
-        roots = Roots(self._evidence.rows("checkpoint"), claims, self._trust)
-        reads = read_entries(self._evidence.rows("entry"))
+        checkpoints = chain.from_iterable(self._evidence.batches("checkpoint"))
+        roots = Roots(checkpoints, claims, self._trust)
+        reader = RunReader(
+            self._evidence.batches("entry"),
+            first=0,
+            previous=NO_HASH,
+            statements=self._scope.statements,
+        )
+        for run in reader:
+            yield from self._check_run(run)
+            yield from roots.compare(self._tree)
+            self._progress(int(self._tree.size) - 1)
+        reads = read_entries(reader.rest(), reader.next_index)
         for item in follow_chain(reads, vouches=lambda new: roots.vouches(self._tree, new)):
             if isinstance(item, Finding):
                 yield item
@@ -151,10 +174,36 @@ class LogAudit:
                     claims.add(replace(item, late=late))
         return claims
 
+    def _check_run(self, run: Run) -> Iterator[Finding]:
+        """Check entries that are spelled and linked right."""
+        if run.first == 0:
+            yield from self._check_first(run.leaves[0])
+        yield from self._tree.append_run(run.leaves)
+        if not self._scope.statements:
+            return
+        together = zip(run.entries, run.statements, run.leaves, strict=True)
+        for index, (entry, statement, leaf) in enumerate(together, start=run.first):
+            yield from self._statements.check_one(index, entry, statement, leaf)
+            yield from self._check_events(index, entry, statement)
+        self._statements.pass_time(run.entries[-1].record_time_us)
+        places = [
+            [(one.kid, one.epoch, one.seq, index)]
+            for index, one in enumerate(run.statements, start=run.first)
+        ]
+        about = [
+            [(kid, index) for kid in kids_about(one)]
+            for index, one in enumerate(run.statements, start=run.first)
+        ]
+        yield from self._chain.compare_run(run.first, places)
+        yield from self._key_entry.compare_run(run.first, about)
+
     def _check_entry(self, linked: Linked) -> Iterator[Finding]:
         index, statement = linked.index, linked.statement
         if index == 0:
-            yield from self._check_first(linked)
+            yield from self._check_first(linked.leaf)
+        yield from self._tree.append(linked.leaf)
+        if not self._scope.statements:
+            return
         yield from self._statements.check(linked)
         if statement is None:
             yield from self._chain.compare(index, None)
@@ -164,31 +213,56 @@ class LogAudit:
             about: set[tuple[object, ...]] = {(kid, index) for kid in kids_about(statement)}
             yield from self._chain.compare(index, {place})
             yield from self._key_entry.compare(index, about)
+        yield from self._check_events(index, linked.entry, statement)
+
+    def _check_events(
+        self, index: int, entry: Entry | None, statement: Statement | None
+    ) -> Iterator[Finding]:
+        """Check the events of entry `index`, here or by whoever judges chunks."""
+        if statement is not None:
             self.summary.statements[statement.sub] += 1
             self._take_notice(statement)
-        yield from self._events.check_entry(index, statement)
-        self._documents.take_events(index, self._events.shown or ())
-        if self._index is not None:
-            yield from self._check_index(linked, self._index)
-        yield from self._tree.append(linked.leaf)
+        if not self._hand_out(index, statement):
+            yield from self._events.check_entry(index, statement)
+            self._documents.take_events(index, self._events.shown or ())
+            if self._index is not None:
+                yield from self._check_index(index, entry, statement, self._index)
+        yield from self._handout.go_on()
 
-    def _check_index(self, linked: Linked, index: IndexAudit) -> Iterator[Finding]:
+    def _hand_out(self, index: int, statement: Statement | None) -> bool:
+        """Give the events of a capture to whoever judges chunks, if they can be given."""
+        if self._index is not None or statement is None:
+            return False
+        body = statement.body
+        if not isinstance(body, Capture):
+            return False
+        events = self._events.take_capture(index, body)
+        if not events:
+            return events is not None
+        if self._scope.wants(11, 13) and self._scope.draws(index):
+            self._handout.add_capture(index, statement, events)
+        else:
+            self._events.counts.skipped += len(events)
+        return True
+
+    def _check_index(
+        self, at: int, entry: Entry | None, statement: Statement | None, index: IndexAudit
+    ) -> Iterator[Finding]:
         shown = self._events.shown
-        if linked.entry is None or linked.statement is None or shown is None:
-            index.skip_entry(linked.index)
+        if entry is None or statement is None or shown is None:
+            index.skip_entry(at)
             return
-        time_us = linked.entry.record_time_us
-        yield from index.check_entry(linked.index, time_us, linked.statement, shown)
+        yield from index.check_entry(at, entry.record_time_us, statement, shown)
 
-    def _check_first(self, linked: Linked) -> Iterator[Finding]:
-        if self._trust is not None and linked.leaf not in (None, self._trust.entry0):
-            assert linked.leaf is not None
+    def _check_first(self, leaf: Hash | None) -> Iterator[Finding]:
+        if self._trust is not None and leaf not in (None, self._trust.entry0):
+            assert leaf is not None
             yield Finding(
                 check=9,
                 index=0,
                 field="entry.data",
                 expected=self._trust.entry0.hex(),
-                computed=linked.leaf.hex(),
+                computed=leaf.hex(),
                 what="Entry 0, from which every key descends, is not the trusted one: this is "
                 "another log, or all of it was rewritten.",
             )
@@ -201,11 +275,14 @@ class LogAudit:
     def _finish(self, roots: Roots) -> Iterator[Finding]:
         yield from roots.finish(self._tree)
         yield from self._tree.finish()
-        yield from self._chain.finish()
-        yield from self._key_entry.finish()
-        yield from self._events.finish()
-        yield from self._documents.check_rows(self._evidence.rows("document"))
-        yield from self._statements.finish()
+        yield from self._handout.finish()
+        if self._scope.statements:
+            yield from self._chain.finish()
+            yield from self._key_entry.finish()
+            yield from self._events.finish()
+        if self._scope.wants(11) and self._scope.sample == 1:
+            documents = chain.from_iterable(self._evidence.batches("document"))
+            yield from self._documents.check_rows(documents)
         if self._index is not None:
             yield from self._index.finish(self._tree.size)
         summary, state = self.summary, self._statements.state
@@ -219,6 +296,6 @@ class LogAudit:
             for record in state.keys.values()
             if record.suspect_since is not None
         ]
-        summary.signatures = self._statements.signatures
+        summary.signatures = self._handout.signatures
         summary.unjudged = self._statements.unjudged
         summary.events = self._events.counts

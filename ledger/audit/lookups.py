@@ -7,38 +7,47 @@ the rows come in the order of idx, along with the entries.
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ledger.audit.finding import Finding
+from ledger.audit.rows import Batches, Cursor
 from ledger.audit.stored import TABLES, check_row, describe_row, row_index
 
 
 class Lookup:
     """The rows of one table, compared as the entries come along."""
 
-    def __init__(self, table: str, rows: Iterable[Sequence[object]], *, check: int) -> None:
-        """Compare `rows` of `table`; what is wrong is a finding of `check`."""
+    def __init__(self, table: str, batches: Batches, *, check: int) -> None:
+        """Compare the rows of `table`; what is wrong is a finding of `check`."""
         self._table = table
         self._check = check
         self._idx = [column.name for column in TABLES[table]].index("idx")
-        self._rows = iter(rows)
-        self._row = next(self._rows, None)
+        self._rows = Cursor(batches)
+
+    def compare_run(
+        self, first: int, expected: Sequence[Sequence[tuple[object, ...]]]
+    ) -> Iterator[Finding]:
+        """Yield how the rows about entries from `first` on differ from those `expected`."""
+        if self._rows.take_same([row for rows in expected for row in rows]):
+            return
+        for index, rows in enumerate(expected, start=first):
+            yield from self.compare(index, set(rows))
 
     def compare(
         self, index: int, expected: set[tuple[object, ...]] | None
     ) -> Iterator[Finding]:
         """Yield how the rows about entry `index` differ from `expected`; None is not known."""
-        while self._row is not None and not self._reaches(index):
-            yield self._stray(self._row)
-            self._row = next(self._rows, None)
+        while (row := self._rows.peek()) is not None and not self._reaches(row, index):
+            yield self._stray(row)
+            self._rows.take()
         missing = set(expected or ())
-        while self._row is not None and self._row[self._idx] == index:
-            row = tuple(self._row)
-            if row in missing:
-                missing.remove(row)
+        while (row := self._rows.peek()) is not None and row[self._idx] == index:
+            found = tuple(row)
+            if found in missing:
+                missing.remove(found)
             elif expected is not None:
-                yield self._stray(row)
-            self._row = next(self._rows, None)
+                yield self._stray(found)
+            self._rows.take()
         for row in missing:
             yield Finding(
                 check=self._check,
@@ -51,12 +60,10 @@ class Lookup:
 
     def finish(self) -> Iterator[Finding]:
         """Yield the rows that no entry accounts for."""
-        while self._row is not None:
-            yield self._stray(self._row)
-            self._row = next(self._rows, None)
+        yield from map(self._stray, self._rows.rest())
 
-    def _reaches(self, index: int) -> bool:
-        at = self._row[self._idx] if self._row is not None else None
+    def _reaches(self, row: Sequence[object], index: int) -> bool:
+        at = row[self._idx]
         return isinstance(at, int) and at >= index
 
     def _stray(self, row: Sequence[object]) -> Finding:

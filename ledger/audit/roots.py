@@ -110,7 +110,7 @@ class Roots:
             yield from self._take_found()
         while self._signed and self._signed[0].size <= tree.size:
             claim = self._signed.pop(0)
-            if tree.is_known and claim.size == tree.size:
+            if tree.is_known and claim.size:
                 yield from self._compare_one(tree, claim)
 
     def finish(self, tree: AuditTree) -> Iterator[Finding]:
@@ -158,7 +158,7 @@ class Roots:
             return
         if root == claim.root:
             if claim.verified:
-                tree.remember(root)
+                tree.remember(claim.size, root)
                 self._last_good = max(self._last_good, claim.size)
             return
         since = self._last_good

@@ -13,12 +13,13 @@ Pure: no I/O, no clock, no randomness.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import MappingProxyType
 
 from ledger.audit.chain import Linked
 from ledger.audit.finding import Finding
-from ledger.audit.signatures import SignatureAudit, VerifySignatures
+from ledger.audit.handout import Handout
+from ledger.audit.scope import Scope
 from ledger.audit.tree import AuditTree
 from ledger.cose import key_thumbprint
 from ledger.entry import Entry, parse_entry
@@ -29,6 +30,7 @@ from ledger.trust.authority import authorise, key_leaf_for
 from ledger.trust.state import ChainHead, TrustState, fold_entry, shapes_trust
 
 CHANGED_REMEMBERED_MAX = 100_000
+PLACES_REMEMBERED_MAX = 8_000_000
 
 FetchEntry = Callable[[int], object]
 """Returns the stored data of an entry, or None; whatever it is, it is checked."""
@@ -45,6 +47,7 @@ _CHECK_OF = MappingProxyType(
     }
 )
 _BREAKS = frozenset({"seq", "prev", "seen"})
+_TAKEN = frozenset({"known", "equivocation"})
 
 
 class _LostError(Exception):
@@ -58,12 +61,17 @@ class _PastOfTheLog:
         self._tree = tree
         self._fetch_entry = fetch_entry
         self._indexes: dict[tuple[Hash, int], array[int]] = {}
+        self._room = PLACES_REMEMBERED_MAX
 
     def remember(self, index: int, statement: Statement) -> None:
         """Keep the index of `statement`, eight bytes each, as long as its chain has no hole."""
-        indexes = self._indexes.setdefault((statement.kid, statement.epoch), array("Q"))
-        if statement.seq == len(indexes):
+        place = statement.kid, statement.epoch
+        indexes = self._indexes.get(place)
+        if indexes is None:
+            indexes = self._indexes[place] = array("Q")
+        if statement.seq == len(indexes) and self._room:
             indexes.append(index)
+            self._room -= 1
 
     def find_logged(self, kid: Hash, epoch: int, seq: int) -> tuple[int, Hash] | None:
         """Return index and id of the statement at this place of a chain, or None."""
@@ -94,23 +102,24 @@ class StatementAudit:
     """The fold of the statements so far, and what is wrong with them."""
 
     def __init__(
-        self, origin: str, tree: AuditTree, fetch_entry: FetchEntry, verify: VerifySignatures
+        self,
+        origin: str,
+        tree: AuditTree,
+        fetch_entry: FetchEntry,
+        handout: Handout,
+        scope: Scope,
     ) -> None:
         """Judge the statements of the log `origin`, whose leaves go into `tree`."""
         self.state = TrustState(origin)
         self.unjudged = 0
-        self._signatures = SignatureAudit(verify)
+        self._handout = handout
+        self._scope = scope
         self._past = _PastOfTheLog(tree, fetch_entry)
         self._changed: list[int] = []
         self._last_time_us = 0
 
-    @property
-    def signatures(self) -> int:
-        """The number of signatures taken on."""
-        return self._signatures.count
-
     def check(self, linked: Linked) -> Iterator[Finding]:
-        """Yield what is wrong with the statement of `linked`, whose leaf the tree lacks yet."""
+        """Yield what is wrong with the statement of `linked`."""
         if linked.changed and len(self._changed) < CHANGED_REMEMBERED_MAX:
             self._changed.append(linked.index)
         entry, statement = linked.entry, linked.statement
@@ -118,20 +127,36 @@ class StatementAudit:
             yield from self._check_time(linked.index, entry)
         if entry is None or statement is None or linked.leaf is None:
             return
-        x = self._key_of(linked.index, statement)
-        if x is None and self._changed:
+        if self._changed and self._key_of(linked.index, statement) is None:
             self.unjudged += 1
             return
-        yield from self._check_key_leaf(linked.index, entry, statement)
-        if x is not None:
-            yield from self._signatures.add(linked.index, statement, x)
-        admitted = yield from self._check_authority(linked, statement)
-        self._past.remember(linked.index, statement)
-        self._fold(linked.index, statement, linked.leaf, admitted=admitted)
+        yield from self.check_one(linked.index, entry, statement, linked.leaf)
 
-    def finish(self) -> Iterator[Finding]:
-        """Yield what is wrong with the signatures that are left."""
-        yield from self._signatures.finish()
+    def check_one(
+        self, index: int, entry: Entry, statement: Statement, leaf: Hash
+    ) -> Sequence[Finding]:
+        """Return what is wrong with a statement whose entry is linked; go on from it."""
+        found: list[Finding] = []
+        record = self.state.keys.get(statement.kid)
+        if record is None or record.newest_key_leaf != entry.key_leaf_hash:
+            found += self._check_key_leaf(index, entry, statement)
+        x = record.x if record is not None else self._key_of(index, statement)
+        if x is not None and self._scope.wants(8) and self._scope.draws(index):
+            self._handout.add_signature(index, statement, x)
+        refusal = self._refusal(index, statement)
+        if refusal is not None and refusal.check in _BREAKS:
+            refusal = self._look_again(index, statement, refusal, found)
+        if refusal is not None:
+            found.append(_refused(index, refusal))
+            if refusal.check in _TAKEN:  # Its source goes on from the one that was first.
+                return found
+        self._past.remember(index, statement)
+        self._fold(index, statement, leaf, admitted=refusal is None)
+        return found
+
+    def pass_time(self, time_us: int) -> None:
+        """Go on from an entry recorded at `time_us`, no earlier than the ones before."""
+        self._last_time_us = time_us
 
     def role_of(self, statement: Statement) -> str:
         """Return the role of the key that signed `statement`, or nothing."""
@@ -174,26 +199,21 @@ class StatementAudit:
                 what=f"Entry {index} does not name the newest key entry about its key.",
             )
 
-    def _check_authority(
-        self, linked: Linked, statement: Statement
-    ) -> Generator[Finding, None, bool]:
-        """Yield why the statement may not stand there; return whether it may, as far as known.
+    def _look_again(
+        self, index: int, statement: Statement, broken: RefusedError, found: list[Finding]
+    ) -> RefusedError | None:
+        """Add a broken place in a chain to `found`, mend it, and return what else is wrong.
 
-        A broken place in the chain is mended before the rest is judged, so that one break
-        hides nothing and is reported once.
+        So one break hides nothing and is reported once.
         """
-        refusal = self._refusal(linked.index, statement)
-        if refusal is not None and refusal.check in _BREAKS:
-            explained = self._is_explained(linked.index, statement)
-            if not explained:
-                yield _refused(linked.index, refusal)
-            self._mend(statement)
-            broken, refusal = refusal, self._refusal(linked.index, statement)
-            if refusal is not None and refusal.check == broken.check and not explained:
-                return False
-        if refusal is not None:
-            yield _refused(linked.index, refusal)
-        return refusal is None
+        explained = self._is_explained(index, statement)
+        self._mend(statement)
+        again = self._refusal(index, statement)
+        if again is not None and again.check == broken.check and not explained:
+            return again
+        if not explained:
+            found.append(_refused(index, broken))
+        return again
 
     def _refusal(self, index: int, statement: Statement) -> RefusedError | None:
         try:

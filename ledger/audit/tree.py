@@ -17,6 +17,7 @@ from ledger.tlog.merkle import (
     CompactRange,
     Hash,
     TreeSize,
+    range_nodes,
     root_from,
     tree_root,
 )
@@ -35,26 +36,35 @@ FetchTile = Callable[[int, int], object]
 
 
 class _Level:
-    """The tiles of one level: the one that is being filled, and the roots of the full ones."""
+    """The tiles of one level: the one that is being filled, and the roots of the full ones.
 
-    __slots__ = ("edge", "hashes", "roots")
+    `full` is the tile that was filled last.
+    """
+
+    __slots__ = ("full", "hashes", "roots")
 
     def __init__(self) -> None:
         self.hashes: list[Hash] = []
-        self.edge = CompactRange()
+        self.full: list[Hash] = []
         self.roots = bytearray()
 
-    def append(self, node: Hash) -> Hash | None:
-        """Add a node; return the tile's root if that fills it, else None."""
-        self.hashes.append(node)
-        self.edge.append(node)
-        return self.edge.root() if len(self.hashes) == TILE_WIDTH else None
+    @property
+    def count(self) -> int:
+        """The number of full tiles."""
+        return len(self.roots) // HASH_SIZE
 
-    def start_next(self, root: Hash) -> None:
-        """Leave the full tile, which has `root`, for the next."""
+    def start_next(self) -> Hash:
+        """Leave the tile, which is full, for the next; return its root."""
+        root = tree_root(self.hashes)
         self.roots += root
-        self.hashes = []
-        self.edge = CompactRange()
+        self.full, self.hashes = self.hashes, []
+        return root
+
+    def peaks(self) -> list[Hash]:
+        """Return the complete subtrees in the tile that is being filled, largest first."""
+        nodes = range_nodes(0, len(self.hashes))
+        parts = ((index << height, 1 << height) for height, index in nodes)
+        return [tree_root(self.hashes[start : start + width]) for start, width in parts]
 
 
 class AuditTree:
@@ -87,20 +97,21 @@ class AuditTree:
         """
         if leaf is None and self._lost_at is None:
             self._lost_at = self._size
-        self._size += 1
-        node: Hash | None = leaf or NO_HASH
+        yield from self.append_run([leaf or NO_HASH])
+
+    def append_run(self, leaves: Sequence[Hash]) -> Iterator[Finding]:
+        """Add known `leaves`, which end in the tile that is being filled, or fill it."""
+        self._size += len(leaves)
         for level in range(TILE_LEVELS):
-            assert node is not None
             if level == len(self._levels):
                 self._levels.append(_Level())
                 self._stored.append(_StoredTiles(self._tiles(level)))
             filling = self._levels[level]
-            node = filling.append(node)
-            if node is None:
+            filling.hashes += leaves
+            if len(filling.hashes) < TILE_WIDTH:
                 return
-            n = len(filling.roots) // HASH_SIZE
-            yield from self._stored[level].compare(level, n, filling.hashes)
-            filling.start_next(node)
+            yield from self._stored[level].compare(level, filling.count, filling.hashes)
+            leaves = (filling.start_next(),)
 
     def finish(self) -> Iterator[Finding]:
         """Yield the stored tiles that lie beyond the end of the log."""
@@ -120,11 +131,11 @@ class AuditTree:
         edge.extend(leaves)
         return edge.root()
 
-    def remember(self, root: Hash) -> None:
-        """Keep the root of the present size at hand: somebody may have seen it."""
+    def remember(self, size: int, root: Hash) -> None:
+        """Keep the root of a `size` at hand: somebody may have seen it."""
         while len(self._remembered) >= ROOTS_REMEMBERED_MAX:
             del self._remembered[next(iter(self._remembered))]
-        self._remembered[self._size] = root
+        self._remembered[size] = root
 
     def root_at(self, size: int) -> Hash | None:
         """Return the root of an earlier `size`, or None if it cannot be known any more.
@@ -143,7 +154,7 @@ class AuditTree:
         return root_from(lambda level, index: self._node(level, index, leaves), TreeSize(size))
 
     def _edge(self) -> CompactRange:
-        peaks = [node for level in reversed(self._levels) for node in level.edge.hashes]
+        peaks = [node for level in reversed(self._levels) for node in level.peaks()]
         return CompactRange.from_hashes(self.size, peaks)
 
     def _node(self, level: int, index: int, leaves: Sequence[Hash]) -> Hash:
@@ -160,8 +171,10 @@ class AuditTree:
 
     def _leaves_of_tile(self, n: int) -> Sequence[Hash] | None:
         level = self._levels[0]
-        if n == len(level.roots) // HASH_SIZE:
+        if n == level.count:
             return level.hashes
+        if n == level.count - 1:
+            return level.full
         data = self._fetch_tile(0, n)
         if not isinstance(data, bytes) or len(data) != TILE_BYTES:
             return None

@@ -33,7 +33,7 @@ from ledger.audit.log import LogAudit, LogSummary
 from ledger.audit.report import Report, format_report, list_not_checked, report_to_json
 from ledger.audit.trustfile import Trust, parse_trust
 from ledger.client.bundlefile import read_bundle
-from ledger.client.cores import SignatureCores
+from ledger.client.cores import JudgeCores
 from ledger.client.files import (
     IndexFiles,
     LedgerFiles,
@@ -122,12 +122,12 @@ def audit_folder(
         with ExitStack() as stack:
             rebuilt = _open_index(folder, findings, stack) if index else None
             files = stack.enter_context(LedgerFiles(folder))
-            cores = stack.enter_context(SignatureCores())
+            cores = stack.enter_context(JudgeCores())
             if files.signed_before is None:
                 undecided.append("signed.db is not here: a log cut short could pass.")
             advance = stack.enter_context((show or _show_nothing)(files.newest_index() + 1))
             audit = LogAudit(
-                files, trusting.trust, verify=cores.verify, progress=advance, index=rebuilt
+                files, trusting.trust, judge=cores.judge, progress=advance, index=rebuilt
             )
             summary = audit.summary
             findings.extend(audit.run())

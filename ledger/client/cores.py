@@ -1,16 +1,19 @@
-"""Verifies batches of signatures on all cores.
+"""Judges chunks of signatures and events on all cores.
 
-Threads are enough: the library gives up the interpreter's lock while it verifies, and two
-threads measured 1.98 times one.
+A worker is a process of its own, because all but the signatures is work of the interpreter,
+which one process does on one core at a time. Workers start when there is enough to do for
+them; a small log is judged in this process.
 """
 
+import multiprocessing
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from ledger.audit.signatures import Pending, SignatureJob, verify_jobs
+from ledger.audit.chunk import Chunk, Pending, judge_chunk, judge_later
+
+CHUNKS_BEFORE_WORKERS = 4
 
 
 def count_cores() -> int:
@@ -20,12 +23,14 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
-class SignatureCores:
-    """A pool of threads that verifies; use `with`."""
+class JudgeCores:
+    """Workers that judge; use `with`."""
 
     def __init__(self, count: int | None = None) -> None:
-        """Use `count` threads, by default one for each core."""
-        self._pool = ThreadPoolExecutor(count or count_cores(), "signatures")
+        """Use `count` workers, by default one for each core; with 1 there is none."""
+        self._count = count or count_cores()
+        self._pool: ProcessPoolExecutor | None = None
+        self._chunks = 0
 
     def __enter__(self) -> Self:
         return self
@@ -36,8 +41,16 @@ class SignatureCores:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def verify(self, jobs: Sequence[SignatureJob]) -> Pending:
-        """Start to verify `jobs`: a `ledger.audit.signatures.VerifySignatures`."""
-        return self._pool.submit(verify_jobs, jobs).result
+    def judge(self, chunk: Chunk) -> Pending:
+        """Start to judge `chunk`: a `ledger.audit.chunk.JudgeChunk`."""
+        self._chunks += 1
+        if self._count == 1 or self._chunks <= CHUNKS_BEFORE_WORKERS:
+            return judge_later(chunk)
+        if self._pool is None:
+            # Forked workers would inherit the threads' locks of whoever calls this.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._count, mp_context=context)
+        return self._pool.submit(judge_chunk, chunk).result

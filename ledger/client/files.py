@@ -31,6 +31,8 @@ INDEX_NAME = "index.db"
 
 VALUE_BYTES_MAX = 64 * 1024 * 1024
 CACHE_KIB = 16 * 1024
+ROWS_AT_ONCE = 512
+BATCH_BYTES_MAX = 1024 * 1024
 BUSY_SECONDS_MAX = 10.0
 # A healthy row takes some ten steps of SQLite's machine and at least four bytes of file.
 STEPS_PER_BYTE_MAX = 32
@@ -44,7 +46,9 @@ _SIGNED_TABLES = frozenset({"signed"})
 _INDEX_TABLES = frozenset({"event", "key", "mention", "progress"})
 
 _SELECT = {
-    "entry": "SELECT idx, data FROM entry ORDER BY idx",
+    # More than an entry can have is an error already, so no more of it is read than shows that.
+    "entry": "SELECT idx, CASE WHEN length(data) > 65535 THEN substr(data, 1, 65536) "
+    "ELSE data END FROM entry ORDER BY idx",
     # eid = idx << 17 | position, so that negative ones come out with a negative idx.
     "event": "SELECT eid >> 17, eid & 131071, commitment, data FROM event ORDER BY eid",
     "checkpoint": "SELECT size, note FROM checkpoint ORDER BY size",
@@ -52,6 +56,7 @@ _SELECT = {
     "key_entry": "SELECT kid, idx FROM key_entry ORDER BY idx",
     "document": "SELECT sha256, data FROM document ORDER BY sha256",
 }
+_LONG = frozenset({"event", "checkpoint", "document"})
 _MENTIONS = (
     "SELECT mention.eid, key.text, mention.role, mention.event_time_us "
     "FROM mention LEFT JOIN key ON key.id = mention.key ORDER BY mention.eid"
@@ -109,6 +114,29 @@ class ReadOnlyDatabase:
             # No `yield from`: it would close the cursor of a database that is closed already.
             for row in self._connection.execute(sql, tuple(values)):  # noqa: UP028
                 yield row
+        except _DAMAGE as error:
+            raise UnreadableError(self.path, _plain(error)) from error
+
+    def batches(self, sql: str, *, sized: bool) -> Iterator[list[Row]]:
+        """Yield the rows of a query in lists; their last column is `sized`, or is short.
+
+        Raises `UnreadableError` where the file is damaged.
+        """
+        try:
+            cursor = self._connection.execute(sql)
+            if not sized:
+                while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                    yield rows
+                return
+            batch: list[Row] = []
+            held = 0
+            for row in cursor:
+                batch.append(row)
+                held += len(row[-1]) if isinstance(row[-1], bytes | str) else 0
+                if held > BATCH_BYTES_MAX or len(batch) == ROWS_AT_ONCE:
+                    yield batch
+                    batch, held = [], 0
+            yield batch
         except _DAMAGE as error:
             raise UnreadableError(self.path, _plain(error)) from error
 
@@ -170,9 +198,9 @@ class LedgerFiles:
         """Close the files."""
         self._evidence.close()
 
-    def rows(self, table: str) -> Iterator[Row]:
+    def batches(self, table: str) -> Iterator[list[Row]]:
         """Yield the rows of an evidence table in the order in which an audit takes them."""
-        return self._evidence.rows(_SELECT[table])
+        return self._evidence.batches(_SELECT[table], sized=table in _LONG)
 
     def tiles(self, level: int | None) -> Iterator[Row]:
         """Yield the tiles of a level (0 to 7) in order, or of None those of no level."""

@@ -81,17 +81,17 @@ def tree_root(leaves: Sequence[Hash]) -> Hash:
     """
     if not leaves:
         return EMPTY_ROOT
-    row: list[Hash] = list(leaves)
+    row: list[bytes] = list(leaves)
     while len(row) > 1:
         single = row.pop() if len(row) % 2 else None
         pairs = iter(row)
         row = [
-            Hash(sha256(_NODE_PREFIX + left + right).digest())
+            sha256(_NODE_PREFIX + left + right).digest()
             for left, right in zip(pairs, pairs, strict=True)
         ]
         if single is not None:
             row.append(single)
-    return row[0]
+    return Hash(row[0])
 
 
 def range_nodes(start: int, end: int) -> Iterator[tuple[int, int]]:

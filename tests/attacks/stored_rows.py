@@ -4,15 +4,15 @@ An audit does the same as on files; only where the rows come from differs, and a
 that was verified once over the same bytes under the same key is not verified again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ledger.audit.chunk import Chunk, Pending, SignatureJob, judge_chunk, verify_job
 from ledger.audit.finding import Finding, Findings, Result
 from ledger.audit.log import LogAudit
-from ledger.audit.signatures import Pending, SignatureJob, verify_jobs
 from ledger.audit.trustfile import Trust, parse_trust
 from ledger.client.files import LedgerFiles, read_own_trust
 
@@ -44,11 +44,9 @@ class StoredRows:
     def signed_after(self) -> Sequence[Row]:
         return self.tables["signed"]
 
-    def rows(self, table: str) -> Iterable[Row]:
+    def batches(self, table: str) -> Iterator[list[Row]]:
         order = _ORDER[table]
-        return sorted(
-            self.tables[table], key=lambda row: [_sqlite_order(row[n]) for n in order]
-        )
+        yield sorted(self.tables[table], key=lambda row: [_sqlite_order(row[n]) for n in order])
 
     def tiles(self, level: int | None) -> Iterable[Row]:
         if level is None:
@@ -79,7 +77,10 @@ def _sqlite_order(value: object) -> tuple[Any, ...]:
 def load_rows(folder: Path) -> StoredRows:
     """Return what the files of a ledger hold."""
     with LedgerFiles(folder) as files:
-        tables = {name: [tuple(row) for row in files.rows(name)] for name in _ORDER}
+        tables = {
+            name: [tuple(row) for rows in files.batches(name) for row in rows]
+            for name in _ORDER
+        }
         tables["tile"] = [tuple(row) for level in range(8) for row in files.tiles(level)]
         tables["signed"] = [tuple(row) for row in files.signed_after or ()]
     own = read_own_trust(folder)
@@ -88,18 +89,18 @@ def load_rows(folder: Path) -> StoredRows:
 
 
 @lru_cache(maxsize=100_000)
-def _verify_once(job: SignatureJob) -> str | None:
-    return verify_jobs([job])[0]
+def _verify_once(x: bytes, signature: bytes, message: bytes) -> str | None:
+    return verify_job(SignatureJob(0, x, signature, message))
 
 
-def _verify(jobs: Sequence[SignatureJob]) -> Pending:
-    return lambda: [_verify_once(job) for job in jobs]
+def _judge(chunk: Chunk) -> Pending:
+    return lambda: judge_chunk(chunk, lambda job: _verify_once(*job[1:]))
 
 
 def audit_rows(rows: StoredRows) -> tuple[Result, list[Finding]]:
     """Return the result of an audit of `rows`, and its findings."""
     findings = Findings()
-    findings.extend(LogAudit(rows, rows.trust, verify=_verify, progress=lambda _: None).run())
+    findings.extend(LogAudit(rows, rows.trust, judge=_judge, progress=lambda _: None).run())
     return findings.result(undecided=False), findings.kept()
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ledger.audit.chunk import judge_later
 from ledger.audit.finding import Result
 from ledger.audit.log import LogAudit
-from ledger.audit.signatures import verify_later
 from ledger.audit.trustfile import parse_trust
 from ledger.cli.verify import audit_folder
 from ledger.client.files import LedgerFiles, read_own_trust, read_signed
@@ -45,7 +45,7 @@ def test_a_server_may_sign_more_while_the_audit_reads(open_ledger: BuiltLedger) 
         assert files.signed_after != files.signed_before
         own = read_own_trust(open_ledger.folder)
         assert own is not None
-        audit = LogAudit(files, parse_trust(own), verify=verify_later, progress=lambda _: None)
+        audit = LogAudit(files, parse_trust(own), judge=judge_later, progress=lambda _: None)
         assert list(audit.run()) == []
         assert audit.summary.size == 30
 

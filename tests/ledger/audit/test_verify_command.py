@@ -79,7 +79,7 @@ def test_what_cannot_be_judged_exits_3(tmp_path: Path) -> None:
     [
         ([], "TARGET"),
         (["/nowhere"], "no folder"),
-        ([__file__], "bundles"),
+        ([__file__], "no bundle"),
         (["https://log.example/"], "https://"),
         (["postgresql://localhost/ledger"], "postgresql://"),
         ([".", "--custody"], "--custody"),

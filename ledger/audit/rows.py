@@ -1,0 +1,92 @@
+"""Takes rows along with the entries: one by one, or many at once where they are as expected.
+
+Whoever keeps the rows hands them over in batches, in order, each of bounded size; what is
+held here is one batch, or what one question needs.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ledger.tlog.merkle import HASH_SIZE
+
+EVENTS_AT_ONCE_MAX = 1024
+EVENT_BYTES_AT_ONCE_MAX = 8 * 1024 * 1024
+
+Row = Sequence[object]
+Batches = Iterable[Sequence[Row]]
+
+
+class Cursor:
+    """The rows of one table that were not taken yet."""
+
+    __slots__ = ("_at", "_batches", "_held")
+
+    def __init__(self, batches: Batches) -> None:
+        """Take the rows of `batches`."""
+        self._batches = iter(batches)
+        self._held: list[Row] = []
+        self._at = 0
+
+    def peek(self) -> Row | None:
+        """Return the next row and leave it there, or None at the end."""
+        if self._at < len(self._held) or self._fill(1):
+            return self._held[self._at]
+        return None
+
+    def take(self) -> Row | None:
+        """Take the next row, or None at the end."""
+        row = self.peek()
+        self._at += row is not None
+        return row
+
+    def take_same(self, expected: Sequence[Row]) -> bool:
+        """Take the next rows if they are just `expected`; tell whether they were."""
+        count = len(expected)
+        if not self._fill(count) or self._held[self._at : self._at + count] != expected:
+            return False
+        self._at += count
+        return True
+
+    def take_capture(self, index: int, count: int) -> list[tuple[bytes, bytes]] | None:
+        """Take (commitment, data) of the `count` events of entry `index`, all there and whole.
+
+        Returns None, and takes nothing, if the rows (idx, position, commitment, data) are not
+        just that, or are too many or too long to be held at once.
+        """
+        if count > EVENTS_AT_ONCE_MAX or not self._fill(count):
+            return None
+        rows = self._held[self._at : self._at + count]
+        events: list[tuple[bytes, bytes]] = []
+        held = 0
+        for at, (row_index, position, commitment, data) in enumerate(rows):
+            if row_index != index or position != at:
+                return None
+            if type(commitment) is not bytes or type(data) is not bytes:
+                return None
+            if len(commitment) != HASH_SIZE:
+                return None
+            held += len(data)
+            events.append((commitment, data))
+        self._at += count
+        after = self.peek()
+        if held > EVENT_BYTES_AT_ONCE_MAX or (after is not None and after[0] == index):
+            self._held[: self._at] = rows
+            self._at = 0
+            return None
+        return events
+
+    def rest(self) -> Iterator[Row]:
+        """Take all rows that are left."""
+        while (row := self.take()) is not None:
+            yield row
+
+    def _fill(self, count: int) -> bool:
+        """Hold at least `count` rows; tell whether there were as many."""
+        while len(self._held) - self._at < count:
+            batch = next(self._batches, None)
+            if batch is None:
+                return False
+            self._held = [*self._held[self._at :], *batch]
+            self._at = 0
+        return True
