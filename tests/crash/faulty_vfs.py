@@ -4,6 +4,9 @@ It stands between SQLite and the file system: a shim around the default VFS, reg
 through the C interface of the very library that Python's `sqlite3` is linked with. So the
 faults hit where a disk's would, under SQLite, and SQLite itself decides what they mean.
 
+A process that is killed leaves to the kernel what it wrote. When the power fails, what was
+not flushed may be gone: the shim then puts every file back to its last flush, and dies.
+
 Needs a shared libsqlite3; `load_library` says None where Python carries its own.
 """
 
@@ -47,6 +50,7 @@ class Fault(StrEnum):
     KILL_BEFORE = "SIGKILL before"
     KILL_TORN = "SIGKILL in the middle of the write"
     KILL_AFTER = "SIGKILL after"
+    POWER_CUT = "power cut: only what was flushed is left"
 
 
 class _Methods(ctypes.Structure):
@@ -101,7 +105,8 @@ class FaultyVfs:
         self._vfs.pNext = None
         self._keep: list[object] = []
         self._methods: dict[int, _Methods] = {}
-        self._names: dict[int, str] = {}
+        self._paths: dict[int, Path] = {}
+        self._flushed: dict[Path, bytes] = {}
         self._vfs.xOpen = self._callback(_OPEN, self._open)
         assert library.sqlite3_vfs_register(ctypes.byref(self._vfs), 1) == SQLITE_OK
         self.steps = 0
@@ -125,7 +130,9 @@ class FaultyVfs:
         if code != SQLITE_OK or not slot[0]:
             return code
         slot[0] = ctypes.addressof(self._methods_for(slot[0]))
-        self._names[file] = _base_name(name)
+        self._paths[file] = path = _path_of(name)
+        if name:
+            self._flushed.setdefault(path, _content(path))
         return code
 
     def _methods_for(self, real: int) -> _Methods:
@@ -163,9 +170,13 @@ class FaultyVfs:
         self.steps += 1
         if self.broken:
             return failed
+        path = self._paths[file]
         if self.steps != self.fail_at:
-            return perform(1.0)
-        self.report(Step(self.steps, call, self._names.get(file, "?")))
+            code = perform(1.0)
+            if call == "flush" and code == SQLITE_OK and path in self._flushed:
+                self._flushed[path] = _content(path)
+            return code
+        self.report(Step(self.steps, call, path.name))
         return self._fail(call, perform, failed)
 
     def _fail(self, call: str, perform: Callable[[float], int], failed: int) -> int:
@@ -177,6 +188,10 @@ class FaultyVfs:
                 _kill()
             case Fault.KILL_AFTER:
                 perform(1.0)
+                _kill()
+            case Fault.POWER_CUT:
+                for path, content in self._flushed.items():
+                    path.write_bytes(content)
                 _kill()
             case Fault.SHORT:
                 perform(0.5 if call == "write" else 1.0)
@@ -197,8 +212,12 @@ def load_library() -> ctypes.CDLL | None:
     return ctypes.CDLL(paths.pop()) if len(paths) == 1 else None
 
 
-def _base_name(name: int | None) -> str:
-    return Path(os.fsdecode(ctypes.string_at(name))).name if name else "temporary"
+def _path_of(name: int | None) -> Path:
+    return Path(os.fsdecode(ctypes.string_at(name))) if name else Path("temporary")
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _say_nothing(_: Step) -> None:
