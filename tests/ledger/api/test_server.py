@@ -29,16 +29,20 @@ def fresh(untouched: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_server_within_a_second(fresh: Path, number: int) -> None:
-    took = []
-    while not took or (min(took) >= 1.0 and len(took) < 3):  # The machine may be starved.
-        process, url = start(fresh)
-        with urllib3.PoolManager() as pool:  # A connection that is kept alive meanwhile.
-            assert pool.request("GET", f"{url}/healthz").status == 200
-            began = time.monotonic()
-            assert stop(process, number) == 0
-            took.append(time.monotonic() - began)
-    assert min(took) < 1.0
+def test_a_signal_stops_the_server_cleanly_though_a_connection_is_kept(
+    fresh: Path, number: int
+) -> None:
+    process, url = start(fresh)
+    with urllib3.PoolManager() as pool:
+        assert pool.request("GET", f"{url}/healthz").status == 200
+        began = time.monotonic()
+        assert stop(process, number) == 0
+        print(f"stopped by itself after {time.monotonic() - began:.2f} s")
+    log = EvidenceReader(fresh)
+    newest = log.load_newest_checkpoint()
+    assert newest is not None
+    assert newest[0] == log.load_size()
+    log.close()
 
 
 def test_a_second_server_says_who_has_the_folder(server: Server) -> None:
