@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from ledger.audit.usual import read_statement
 from ledger.disclosure import Submission, encode_event, verify_events
 from ledger.errors import ParseError, RefusedError, VerificationError
-from ledger.statement import Capture, Statement, parse_statement, verify_signature
+from ledger.statement import Capture, Statement, verify_signature
 from ledger.tlog.merkle import Hash
 from ledger.trust.state import KeyRecord
 
@@ -44,7 +45,7 @@ def verify_submission(
     not, `RefusedError` with check `aud` (where `origin` is given) or `signature`, in this
     order, `CommitmentError` where the events are not what it signs.
     """
-    statement = parse_statement(submission.statement)
+    statement = read_statement(submission.statement)
     if origin is not None and statement.aud != origin:
         raise RefusedError("aud", f"speaks to {statement.aud!r}, this log is {origin!r}")
     record = keys.get(statement.kid)
