@@ -4,8 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.optional import ROOT, Broker, absent, free_port, start_mosquitto, stop
+
+# The machines are noisy: no test fails for being slow, and a failure prints how to repeat it.
+settings.register_profile(
+    "tagtrail", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tagtrail")
 
 
 @pytest.fixture(scope="session")
