@@ -14,6 +14,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from device_sim.chance import Stream
 from device_sim.chronicle import Batch, Chronicle, Life, Story, bunch, row
 from device_sim.scenario import Scenario
 from device_sim.world import (
@@ -24,7 +25,6 @@ from device_sim.world import (
     SECOND_US,
     Epc,
     Site,
-    Stream,
     Tag,
     World,
     format_time,
@@ -175,7 +175,8 @@ class _Chain:
         start_us = tell.note(filler, start_us, body)
         first = self.run * _SERIALS + len(tell.story.items) + 1
         cartons = [
-            sgtin_tag(prefix, product.item, first + n, ITEM_FILTER) for n in range(items)
+            sgtin_tag(prefix, product.item, first + n, ITEM_FILTER, product.material)
+            for n in range(items)
         ]
         filled = tell.cross(filler, start_us + MINUTE_US, row(cartons, _ITEM_STEP_US))
         body = {"type": "line.batch", "phase": "end", "batch": batch}

@@ -13,6 +13,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from device_sim.chance import Stream
 from device_sim.world import (
     MILLISECOND_US,
     MINUTE_US,
@@ -23,7 +24,6 @@ from device_sim.world import (
     Pass,
     Site,
     Station,
-    Stream,
     Tag,
     Trip,
     Vehicle,
@@ -37,34 +37,32 @@ LOGGER_TAIL_US = 20 * MINUTE_US
 STAY_US = {"gate": 24 * SECOND_US, "tunnel": 3 * SECOND_US, "till": 4 * SECOND_US}
 
 
-@dataclass(slots=True)
-class Span:
-    """One stretch of time: open while `to_us` is None."""
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A life's time at one site, open while `to_us` is None; shared by what is together."""
 
+    site: Site
+    from_us: int
+    to_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A life's time with one party, which both owns and possesses it; shared likewise."""
+
+    party: Party
     from_us: int
     to_us: int | None = None
 
 
 @dataclass(slots=True)
-class Stay(Span):
-    """A life's time at one site."""
+class Nesting:
+    """A child's time inside a parent, open while `to_us` is None."""
 
-    site: Site = field(kw_only=True)
-
-
-@dataclass(slots=True)
-class Holding(Span):
-    """A life's time with one party, which both owns and possesses it."""
-
-    party: Party = field(kw_only=True)
-
-
-@dataclass(slots=True)
-class Nesting(Span):
-    """A child's time inside a parent."""
-
-    child: Epc = field(kw_only=True)
-    parent: Epc = field(kw_only=True)
+    child: Epc
+    parent: Epc
+    from_us: int
+    to_us: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -212,15 +210,15 @@ class Chronicle:
         """Record a new item or lot, made by the party of `site`."""
         where = self.story.lots if life.quantity is not None else self.story.items
         assert life.epc not in where
-        life.stays.append(Stay(life.made_us, site=site))
-        life.holdings.append(Holding(life.made_us, party=site.party))
+        life.stays.append(Stay(site, life.made_us))
+        life.holdings.append(Holding(site.party, life.made_us))
         where[life.epc] = life
 
     def nest(self, parent: Epc, children: Iterable[Epc], time_us: int) -> None:
         """Put `children`, which are in nothing, into `parent`."""
         inside = self._inside.setdefault(parent, {})
         for child in children:
-            nesting = Nesting(time_us, child=child, parent=parent)
+            nesting = Nesting(child, parent, time_us)
             inside[child] = nesting
             self.story.nestings.append(nesting)
 
@@ -236,23 +234,38 @@ class Chronicle:
         return list(inside)
 
     def leave(self, things: Iterable[Epc], time_us: int) -> None:
-        """End the stay of `things` and of all they contain."""
+        """End the stay of `things` and of all they contain.
+
+        What came and goes together shares one record of its stay.
+        """
+        ended: dict[tuple[str, int], Stay] = {}
         for life in self._lives(things):
-            life.stays[-1].to_us = time_us
+            stay = life.stays[-1]
+            key = (stay.site.name, stay.from_us)
+            if key not in ended:
+                ended[key] = Stay(stay.site, stay.from_us, time_us)
+            life.stays[-1] = ended[key]
 
     def arrive(self, things: Iterable[Epc], site: Site, time_us: int) -> None:
         """Begin a stay of `things` and their contents at `site`, and hand them over."""
+        begun, taken = Stay(site, time_us), Holding(site.party, time_us)
+        ended: dict[tuple[str, int], Holding] = {}
         for life in self._lives(things):
-            life.stays.append(Stay(time_us, site=site))
-            if life.holdings[-1].party is not site.party:
-                life.holdings[-1].to_us = time_us
-                life.holdings.append(Holding(time_us, party=site.party))
+            life.stays.append(begun)
+            held = life.holdings[-1]
+            if held.party is not site.party:
+                key = (held.party.name, held.from_us)
+                if key not in ended:
+                    ended[key] = Holding(held.party, held.from_us, time_us)
+                life.holdings[-1] = ended[key]
+                life.holdings.append(taken)
 
     def end(self, life: Life, time_us: int) -> None:
         """End a life: the item is sold, the lot used up."""
+        stay, held = life.stays[-1], life.holdings[-1]
         life.ended_us = time_us
-        life.stays[-1].to_us = time_us
-        life.holdings[-1].to_us = time_us
+        life.stays[-1] = Stay(stay.site, stay.from_us, time_us)
+        life.holdings[-1] = Holding(held.party, held.from_us, time_us)
 
     def _lives(self, things: Iterable[Epc]) -> Iterable[Life]:
         pending = list(things)

@@ -13,6 +13,8 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from device_sim.chance import Stream
+from device_sim.radio import DEAFNESS
 from device_sim.scenario import FaultTable, RadioTable
 from device_sim.world import (
     MILLISECOND_US,
@@ -20,7 +22,6 @@ from device_sim.world import (
     SECOND_US,
     Message,
     Pass,
-    Stream,
     Trip,
     Visit,
     World,
@@ -55,7 +56,8 @@ def missed_visits(radio: RadioTable, crossing: Pass, seed: int) -> list[Missed]:
     missed = []
     for visit in crossing.visits:
         stream = Stream(seed, "missed", station.name, crossing.number, visit.tag.epc)
-        if all(stream.unit() < chance for _ in range(visit.tag.labels)):
+        deaf = chance * DEAFNESS[visit.tag.material]
+        if all(stream.unit() < deaf for _ in range(visit.tag.labels)):
             missed.append(Missed(crossing, visit))
     return missed
 

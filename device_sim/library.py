@@ -2,11 +2,12 @@
 
 A scenario is found by the name of a file that ships with the simulator, or by the path of
 any other file. A run is written to a folder as `messages.ndjson` (one message a line:
-topic, simulated time, payload as text, which is what `tagtrail gateway replay` reads),
+topic, simulated time, payload as text or else in base64: `tagtrail gateway replay` reads it),
 `truth.jsonl` and `plan.toml`.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 
 from device_sim.play import Run
 from device_sim.scenario import Scenario, parse_scenario
-from device_sim.world import format_time
+from device_sim.world import Message, format_time
 from ledger.errors import ParseError
 
 SCENARIO_BYTES_MAX = 1_000_000
@@ -78,11 +79,16 @@ def store_run(run: Run, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "messages.ndjson").open("w", encoding="utf-8") as file:
         for message in run.messages:
-            line = {
-                "topic": message.topic,
-                "time": format_time(message.time_us),
-                "payload": message.payload.decode(),
-            }
-            file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")
+            file.write(_line(message) + "\n")
     (folder / "plan.toml").write_text(run.plan_text, encoding="utf-8")
     (folder / "truth.jsonl").write_text("\n".join(run.truth) + "\n", encoding="utf-8")
+
+
+def _line(message: Message) -> str:
+    """Return one line of `messages.ndjson`; what is no text goes in as base64."""
+    line = {"topic": message.topic, "time": format_time(message.time_us)}
+    try:
+        line["payload"] = message.payload.decode()
+    except UnicodeDecodeError:
+        line["payload_base64"] = b64encode(message.payload).decode()
+    return json.dumps(line, separators=(",", ":"), ensure_ascii=False)

@@ -14,7 +14,9 @@ Pure: no I/O, no clock, no randomness.
 import json
 from collections.abc import Iterable, Sequence
 
+from device_sim.loggers import GROUP
 from device_sim.scenario import Scenario
+from device_sim.sparkplug import NAMESPACE
 from device_sim.world import Party, Role, Site, Station, Vehicle, World
 
 GAP_MS = 3_000
@@ -70,13 +72,19 @@ def _station(station: Station) -> list[str]:
 def _sensor(vehicle: Vehicle) -> list[str]:
     return [
         "[[sensor]]",
-        _line("device", vehicle.logger),
-        _line("topics", [f"{vehicle.topic}/#"]),
+        _line("device", vehicle.device),
+        _line("topics", [_topics(vehicle)]),
         _line("party", vehicle.owner.id),
         _line("asset", vehicle.tag.epc),
         _line("biz_step", "sensor_reporting"),
         f"batch = {SAMPLES_PER_EVENT}",
     ]
+
+
+def _topics(vehicle: Vehicle) -> str:
+    if vehicle.probe == "sparkplug":
+        return f"{NAMESPACE}/{GROUP}/+/{vehicle.name}/#"
+    return f"{vehicle.topic}/#"
 
 
 def _emits(scenario: Scenario, world: World, station: Station) -> Iterable[list[str]]:

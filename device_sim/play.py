@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from device_sim.chain import play_chain
 from device_sim.chronicle import Chronicle, Story
 from device_sim.faults import Label, Missed, failed_cooling, missed_visits, send_twice
-from device_sim.payloads import note_message, sample_message, station_messages
+from device_sim.loggers import series_messages
+from device_sim.payloads import note_message
 from device_sim.plan import format_plan
 from device_sim.radio import hear_pass
+from device_sim.readers import station_messages
 from device_sim.scenario import Scenario, build_world
 from device_sim.sensors import sample_trip
 from device_sim.truth import Told, tell_truth
@@ -47,7 +49,7 @@ def play(scenario: Scenario, seed: int) -> Run:
     samples = _sample(scenario, story, seed, labels)
     messages, missed, reads = _hear(scenario, story, seed)
     messages += [note_message(one) for one in story.notes]
-    messages += [sample_message(one) for series in samples for one in series]
+    messages += [one for series in samples for one in series_messages(series)]
     for fault in scenario.fault:
         burst = send_twice(fault, world, story.passes, messages)
         if burst is not None:
@@ -71,7 +73,8 @@ def _hear(
     count = 0
     for crossing in story.passes:
         unheard = missed_visits(scenario.radio, crossing, seed)
-        reads = hear_pass(crossing, {one.visit.tag.epc for one in unheard}, seed)
+        epcs = {one.visit.tag.epc for one in unheard}
+        reads = hear_pass(crossing, epcs, seed, scenario.radio.reads)
         messages += station_messages(crossing.station, reads)
         missed += unheard
         count += len(reads)

@@ -35,7 +35,9 @@ from msgspec import Meta, Struct
 from device_sim.complaint import explain, refused
 from device_sim.world import (
     Does,
+    Material,
     Party,
+    Probe,
     ProfileName,
     ReaderModel,
     Role,
@@ -93,7 +95,7 @@ class StationTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class VehicleTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A returnable asset: GRAI asset type and serial, and the MAC of its logger."""
+    """A returnable asset: GRAI asset type and serial, and the MAC and make of its logger."""
 
     name: _Name
     kind: Literal["tanker", "trailer"]
@@ -101,6 +103,7 @@ class VehicleTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     asset_type: _Digits
     serial: Annotated[int, Meta(ge=1, lt=1 << 38)]
     logger: _Mac
+    probe: Probe = "ruuvi"
 
 
 class RouteTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -121,6 +124,7 @@ class ProductTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     case: _Digits
     raw: _Digits
     title: _Title
+    material: Material = "carton"
     kilograms: Annotated[float, Meta(gt=0, le=1000)]
     items_per_case: tuple[_Count, _Count]
     cases_per_pallet: _Count
@@ -151,10 +155,14 @@ class ClimateTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class RadioTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How often a label that crosses a station is not heard at all."""
+    """How often a label that crosses a station is not heard at all, the rest how often.
+
+    `missed` holds for carton; other materials are worse (`device_sim.radio.DEAFNESS`).
+    """
 
     missed: _Share
     missed_at_encoder: _Share
+    reads: Annotated[float, Meta(gt=0, le=10)] = 1.0
 
 
 class FaultTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -241,6 +249,7 @@ def build_world(scenario: Scenario) -> World:
         one.name: Vehicle(
             name=one.name, kind=one.kind, owner=parties[one.party], logger=one.logger,
             tag=grai_tag(parties[one.party].prefix, one.asset_type, one.serial),
+            probe=one.probe,
         )
         for one in scenario.vehicle
     }  # fmt: skip

@@ -17,8 +17,9 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Iterable, Sequence
 
+from device_sim.chance import Stream
 from device_sim.scenario import ClimateTable
-from device_sim.world import MINUTE_US, SECOND_US, Sample, Stream, Trip
+from device_sim.world import MINUTE_US, SECOND_US, Sample, Trip
 
 STEP_US = 10 * SECOND_US
 _NOISE_CELSIUS = 0.06

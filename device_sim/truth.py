@@ -104,7 +104,7 @@ def _place(world: World, site: Site) -> dict[str, object]:
 def _samples(series: Sequence[Sample]) -> dict[str, object]:
     vehicle = series[0].vehicle
     return {
-        "kind": "samples", "device": vehicle.logger, "asset": vehicle.tag.epc,
+        "kind": "samples", "device": vehicle.device, "asset": vehicle.tag.epc,
         "values": [[one.time_us, one.celsius] for one in series],
     }  # fmt: skip
 
@@ -168,7 +168,7 @@ def _span(
         if from_us <= one.time_us and (to_us is None or one.time_us <= to_us)
     ]
     return {
-        "trailer": vehicle.tag.epc, "device": vehicle.logger, "from": from_us, "to": to_us,
+        "trailer": vehicle.tag.epc, "device": vehicle.device, "from": from_us, "to": to_us,
         "samples": len(values), "min_c": min(values, default=None),
         "max_c": max(values, default=None),
     }  # fmt: skip

@@ -1,25 +1,21 @@
-"""The simulated world: who and what exists, and the numbers chance draws for each.
+"""The simulated world: who and what exists, and the signals that leave it.
 
 Entities carry GS1 identities as EPC pure-identity URNs (TDS 2.3 section 6); what wears
 a tag also carries its tag URI (TDS 2.3 section 12), from which the radio gets its bits.
 What happens to entities is `device_sim.chain`; here is only what they are, and the
 signals that leave them: passes, notes, trips, reads, samples and messages.
 
-Chance is a counter, not a sequence: the n-th number of an entity is a piece of
-SHA-256(seed, name of the entity, n), so a new reader changes nobody else's numbers and
-the same seed gives the same bytes on every platform, in every process, in any order.
-
 Times are integer microseconds since 1970 UTC and end in `_us`.
 
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
-from itertools import pairwise
-from typing import Literal, NewType, TypeVar
+from typing import Literal, NamedTuple, NewType
 
 from ledger.gs1.epc import check_digit
 from ledger.gs1.tds import encode_tag
@@ -35,77 +31,16 @@ Does = Literal[
     "produce", "depart", "intake", "fill", "case", "palletise", "load", "receive", "break",
     "open", "sell",
 ]  # fmt: skip
-ReaderModel = Literal["impinj", "zebra", "none"]
+ReaderModel = Literal[
+    "impinj", "zebra", "zebra-single", "zebra-handheld", "smartreader", "llrp", "none"
+]
+Probe = Literal["ruuvi", "things-stack", "sparkplug", "json"]
 ProfileName = Literal["gate", "tunnel", "till"]
-Quantiles = Sequence[tuple[float, float]]
+Material = Literal["carton", "plastic", "glass", "liquid", "metal"]
 
 Epc = NewType("Epc", str)
-Element = TypeVar("Element")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WORD_BITS = 64
-_UNIT = 2.0**-53
-
-
-class Stream:
-    """The numbers that chance draws for one entity, in order, by counter."""
-
-    __slots__ = ("_block", "_key", "_words")
-
-    def __init__(self, seed: int, *names: str | int) -> None:
-        name = "\n".join(str(part) for part in names)
-        self._key = sha256(f"tagtrail/sim/v1\n{seed}\n{name}\n".encode())
-        self._block = 0
-        self._words: list[int] = []
-
-    def word(self) -> int:
-        """Return the next 64 bits as an unsigned integer."""
-        if not self._words:
-            hasher = self._key.copy()
-            hasher.update(self._block.to_bytes(8, "big"))
-            self._block += 1
-            digest = hasher.digest()
-            self._words = [int.from_bytes(digest[at : at + 8], "big") for at in (24, 16, 8, 0)]
-        return self._words.pop()
-
-    def unit(self) -> float:
-        """Return a number in [0, 1), every multiple of 2**-53 equally likely."""
-        return (self.word() >> 11) * _UNIT
-
-    def below(self, bound: int) -> int:
-        """Return an integer in 0..bound-1; `bound` is at least 1."""
-        return self.word() * bound >> _WORD_BITS
-
-    def between(self, low: int, high: int) -> int:
-        """Return an integer in low..high, both included."""
-        return low + self.below(high - low + 1)
-
-    def noise(self) -> float:
-        """Return a bell-shaped number, mean 0 and deviation 1, always within -6..6.
-
-        It is the sum of twelve uniform numbers less 6: additions only, so no platform's
-        mathematical library can change a bit of it.
-        """
-        return sum(self.unit() for _ in range(12)) - 6.0
-
-    def quantile(self, table: Quantiles) -> float:
-        """Return a number whose distribution is the piecewise linear inverse `table`.
-
-        `table` lists (share, value) with shares rising from 0 to 1.
-        """
-        share = self.unit()
-        for (low, start), (high, end) in pairwise(table):
-            if share < high:
-                return start + (end - start) * ((share - low) / (high - low))
-        return table[-1][1]
-
-    def shuffled(self, elements: Sequence[Element]) -> list[Element]:
-        """Return `elements` in a random order (Fisher and Yates)."""
-        deck = list(elements)
-        for last in range(len(deck) - 1, 0, -1):
-            other = self.below(last + 1)
-            deck[last], deck[other] = deck[other], deck[last]
-        return deck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,16 +109,22 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tagged thing; it wears `labels` equal labels and is missed only if all are."""
+    """A tagged thing; it wears `labels` equal labels and is missed only if all are.
+
+    `material` is what the label sits on and what is behind it. Two tags with one EPC are
+    told apart by `chip`, which goes into the chip's serial number.
+    """
 
     epc: Epc
     tag_uri: str
     labels: int = 1
+    material: Material = "carton"
+    chip: str = ""
 
     @property
     def memory(self) -> str:
         """The tag's EPC memory after the PC word, in upper-case hex (TDS 2.3 section 14)."""
-        return encode_tag(self.tag_uri)
+        return _memory(self.tag_uri)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +136,15 @@ class Vehicle:
     owner: Party
     tag: Tag
     logger: str
+    probe: Probe = "ruuvi"
+
+    @property
+    def device(self) -> str:
+        """The logger as its payloads name it: its MAC, or the EUI-64 made of it."""
+        if self.probe == "ruuvi":
+            return self.logger
+        digits = self.logger.replace(":", "")
+        return f"{digits[:6]}FFFE{digits[6:]}"
 
     @property
     def topic(self) -> str:
@@ -270,9 +220,11 @@ class Trip:
     doors: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One tag sighting; `antenna` counts from 1, rssi in 1/100 dBm, phase in 1/100 degree."""
+class Read(NamedTuple):
+    """One tag sighting; `antenna` counts from 1, rssi in 1/100 dBm, phase in 1/100 degree.
+
+    A tuple and no dataclass: there are hundreds of millions of them.
+    """
 
     tag: Tag
     time_us: int
@@ -318,7 +270,9 @@ class Message:
         return sha256(self.topic.encode() + b"\x00" + self.payload).hexdigest()
 
 
-def sgtin_tag(prefix: str, reference: str, serial: int, filter_value: int) -> Tag:
+def sgtin_tag(
+    prefix: str, reference: str, serial: int, filter_value: int, material: Material = "carton"
+) -> Tag:
     """Return a serialised trade item under an SGTIN-96 label; `serial` is below 2**38.
 
     `reference` is the indicator digit and the item reference, 13 digits less the prefix.
@@ -326,7 +280,8 @@ def sgtin_tag(prefix: str, reference: str, serial: int, filter_value: int) -> Ta
     """
     assert 0 <= serial < 1 << 38
     body = f"{prefix}.{reference}.{serial}"
-    return Tag(Epc(f"urn:epc:id:sgtin:{body}"), f"urn:epc:tag:sgtin-96:{filter_value}.{body}")
+    tag_uri = f"urn:epc:tag:sgtin-96:{filter_value}.{body}"
+    return Tag(Epc(f"urn:epc:id:sgtin:{body}"), tag_uri, material=material)
 
 
 def sscc_tag(prefix: str, number: int) -> Tag:
@@ -349,8 +304,8 @@ def lgtin(prefix: str, reference: str, lot: str) -> Epc:
 
 def format_time(time_us: int, offset: str = "Z") -> str:
     """Return `time_us` as ISO 8601 in UTC with milliseconds, rounded down."""
-    moment = _EPOCH + timedelta(microseconds=time_us)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}{offset}"
+    seconds, rest_us = divmod(time_us, SECOND_US)
+    return f"{_second(seconds)}{rest_us // MILLISECOND_US:03d}{offset}"
 
 
 def parse_time(text: str) -> int:
@@ -359,3 +314,13 @@ def parse_time(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError("has no UTC offset")
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=4_096)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.")
+
+
+@lru_cache(maxsize=1 << 16)
+def _memory(tag_uri: str) -> str:
+    return encode_tag(tag_uri)

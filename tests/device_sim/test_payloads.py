@@ -3,8 +3,8 @@ import struct
 from base64 import b64decode
 from pathlib import Path
 
-from device_sim.payloads import ZEBRA_WINDOW_US, tag_crc
 from device_sim.play import Run
+from device_sim.readers import ZEBRA_WINDOW_US, tag_crc
 from device_sim.world import format_time
 
 

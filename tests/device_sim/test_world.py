@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
+from device_sim.chance import Stream
 from device_sim.world import (
     Party,
-    Stream,
     format_time,
     grai_tag,
     lgtin,
@@ -25,7 +25,7 @@ def test_a_stream_is_the_same_every_time_and_another_for_every_name() -> None:
 
 
 def test_a_stream_does_not_depend_on_the_process() -> None:
-    code = "from device_sim.world import Stream; s = Stream(3, 'x'); print(s.word(), s.unit())"
+    code = "from device_sim.chance import Stream; s = Stream(3, 'x'); print(s.word(), s.unit())"
     said = {
         subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, text=True,
