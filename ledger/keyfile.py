@@ -17,7 +17,8 @@ not open. Refused: any other spelling, a file that group or others may read or w
 outside 2¹⁴ to 2²⁰, a seed that does not lead to the x and kid beside it.
 
 A key is named by its path, or by `env:NAME`, where that variable of the environment holds
-the text of such a file. A PKCS#11 URI is recognised, and refused: no driver is installed.
+the text of such a file. A PKCS#11 URI (RFC 7512) is recognised, and refused with a word on
+the extra that would open it.
 
 Whoever takes the file but not the passphrase can guess at the passphrase, offline, at the
 price of scrypt. Whoever has both signs in its owner's name until the key is revoked.
@@ -195,7 +196,10 @@ def _require_hex(text: str, size: int, where: str) -> None:
 
 def _read_source(source: str) -> bytes:
     if source.startswith(_PKCS11):
-        raise KeyfileError(f"{source}: no PKCS#11 driver is installed; use a key file")
+        raise KeyfileError(
+            f"{source}: keys in hardware need the extra tagtrail[pkcs11], which is not "
+            "installed and not in this version; use a key file"
+        )
     if source.startswith(_ENVIRONMENT):
         name = source.removeprefix(_ENVIRONMENT)
         text = os.environ.get(name)  # noqa: TID251 - the key's owner named this variable
