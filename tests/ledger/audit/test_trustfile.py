@@ -6,6 +6,7 @@ from ledger.audit.trustfile import parse_trust
 from ledger.errors import ParseError
 from ledger.tlog.note import Ed25519Signer as NoteSigner
 from tests.ledger.memory_log import signer_named
+from tests.ledger.mutants import fuzz
 
 VKEY = str(NoteSigner("log.example/x", signer_named("log")).key)
 GOOD = f'''
@@ -51,3 +52,14 @@ def test_another_spelling_is_refused_by_name(old: str, new: str, why: str) -> No
 def test_what_is_no_trust_file_is_refused(data: bytes) -> None:
     with pytest.raises(ParseError, match="trust file"):
         parse_trust(data)
+
+
+def test_mutants_are_taken_or_refused_and_raise_nothing_else() -> None:
+    def take(data: bytes) -> bytes:
+        trust = parse_trust(data)
+        assert any(log.key.name == trust.origin for log in trust.policy.logs)
+        return data  # TOML has many spellings of one meaning.
+
+    tally = fuzz([GOOD.encode()], take, count=5_000)
+    assert tally.accepted
+    assert tally.refused
