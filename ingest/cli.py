@@ -30,7 +30,10 @@ from ledger.errors import ParseError, TagtrailError
 
 EXIT_INCOMPLETE = 1
 PLAN_BYTES_MAX = 4 * 1024 * 1024
-DEFAULT_PLAN = Path(__file__).parents[1] / "docs" / "examples" / "plan.toml"
+# The wheel carries the example beside this module; a checkout has it among its documents.
+_PACKED_PLAN = Path(__file__).with_name("default_plan.toml")
+_EXAMPLE_PLAN = Path(__file__).parents[1] / "docs" / "examples" / "plan.toml"
+DEFAULT_PLAN = _PACKED_PLAN if _PACKED_PLAN.is_file() else _EXAMPLE_PLAN
 _COUNTS = (
     "messages",
     "repeats",

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -130,6 +130,7 @@ class Ledger(ThreadingHTTPServer):
         self.refuse: set[bytes] = set()
         self.down = False
         self.repeats = 0
+        self.writing = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -168,7 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.down:
             self._reply(503, b"")
             return
-        results = [self.server.take(one) for one in batch]
+        with self.server.writing:
+            results = [self.server.take(one) for one in batch]
         self._reply(200, json.dumps({"results": results}).encode())
 
     def _reply(self, status: int, body: bytes) -> None:
@@ -176,6 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # a gateway that was killed
+            super().handle()
 
     def log_message(self, *_: object) -> None:
         pass
