@@ -16,13 +16,13 @@ from ledger.provenance.doubts import find_doubts
 from ledger.provenance.gap import Gap, in_order
 from ledger.provenance.journey import Journey, follow_journey, without_vehicle
 from ledger.provenance.pool import Correction, Node, Pool
+from ledger.provenance.reader import Limits, Reader
 from ledger.provenance.reconsider import reconsider
 from ledger.provenance.source import EventSource
-from ledger.provenance.span import Moment, Span, until
+from ledger.provenance.span import FIRST, Moment, Span, until
 from ledger.provenance.story import ASSOCIATED, CONTAINED, POSSIBLE, Story, Thing, Told
 from ledger.provenance.tiers import Distances, Tier, collect_tiers, measure_distances
 from ledger.provenance.trace import trace_back
-from ledger.provenance.visit import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Answer:
 
     key: str
     at_us: int | None
+    before_us: int | None
     known_at: int
     story: Story
     state: State
@@ -74,18 +75,26 @@ def trace(
     `at_us` is the asked instant (None: up to now and beyond), `known_at` the log's size as
     of which to answer (None: all there is). Events later than `now_us` are shown and
     flagged, and left out of the state, of custody and of places.
+
+    An answer that would read more than `limits` is cut: it tells what happened from some
+    instant on, and the same question with that instant as `limits.before_us` tells the
+    rest, page by page. A page's state, custody and places are as they were at its end.
     """
     size = source.size()
     known_at = size if known_at is None else min(known_at, size)
-    found = trace_back(source, key, at_us=at_us, before_entry=known_at, limits=limits)
+    reader = Reader(source, known_at, limits or Limits())
+    found = trace_back(reader, key, at_us=at_us)
     if found is None:
         return None
     story, pool = found
     now = until(now_us).end
-    present = min(now, until(at_us).end)
+    present = min(now, until(at_us).end, reader.top)
     journeys, custody = _read_off(story, present)
     ways = list(journeys.values())
-    conditions = read_conditions(story, pool, source, ways, before_entry=known_at)
+    conditions = read_conditions(story, reader, ways)
+    if reader.horizon != FIRST:
+        story.truncated = True
+        story.continue_before_us = reader.horizon[0]
     distances = measure_distances(story, custody)
     story.corrections = _corrections(story, pool)
     open_ends = [*story.gaps, *conditions.gaps, *find_doubts(story, pool, now)]
@@ -94,6 +103,7 @@ def trace(
     return Answer(
         key=key,
         at_us=at_us,
+        before_us=reader.limits.before_us,
         known_at=known_at,
         story=story,
         state=_state(story, journeys[key], custody[key], present),

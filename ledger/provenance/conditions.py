@@ -27,8 +27,9 @@ from ledger.provenance.gap import NO_CONDITIONS, PARTIAL_WINDOW, Gap
 from ledger.provenance.journey import Journey, Transit
 from ledger.provenance.lineage import ASSOCIATION, build_lineage
 from ledger.provenance.pool import Node, Pool
+from ledger.provenance.reader import Reader
 from ledger.provenance.readings import Reading
-from ledger.provenance.source import EventSource, Wanted
+from ledger.provenance.source import Wanted
 from ledger.provenance.span import EVER, FIRST, LAST, TIME_MAX_US, Span, at_instants
 from ledger.provenance.story import ASSOCIATED, DIRECT, EXACT, Story, Thing
 from ledger.provenance.story import LOCATED as BY_PLACE
@@ -77,27 +78,20 @@ class Conditions:
     gaps: list[Gap] = field(default_factory=list)
 
 
-def read_conditions(
-    story: Story,
-    pool: Pool,
-    source: EventSource,
-    journeys: Sequence[Journey],
-    *,
-    before_entry: int | None = None,
-) -> Conditions:
-    """Return what the things of `story` were exposed to; three batches of reads at most."""
+def read_conditions(story: Story, reader: Reader, journeys: Sequence[Journey]) -> Conditions:
+    """Return what the things of `story` were exposed to; four batches of reads at most.
 
-    def fetch(wanted: Iterable[Wanted]) -> None:
-        new = list(dict.fromkeys(wanted))
-        if new:
-            pool.add(source.events_of(new, before_entry=before_entry))
-
-    held = [one for thing in story.things.values() for one in _held(thing)]
-    stays = [one for journey in journeys for one in _stayed(journey)]
-    fetch([*_readings_wanted([*held, *stays]), *_bolts_wanted(held)])
-    fetch(_histories_wanted(held, pool))
+    Readings have a budget of their own, so that a logger that speaks every minute does not
+    take what the story itself needs.
+    """
+    pool = reader.pool
+    reader.spent = 0
+    held = [one for thing in story.things.values() for one in _held(thing, reader)]
+    stays = [one for journey in journeys for one in _stayed(journey, reader)]
+    reader.fetch(_bolts_wanted(held))
+    reader.fetch(_histories_wanted(held, pool))
     bolted = list(dict.fromkeys(device for one in held for device in _bolted(one, pool)))
-    fetch(_readings_wanted(bolted))
+    reader.fetch(_readings_wanted([*held, *stays, *bolted]))
     conditions = Conditions()
     taken: set[tuple[str, tuple[int, int], int]] = set()
     for one in [*held, *bolted, *stays]:
@@ -108,9 +102,10 @@ def read_conditions(
     return conditions
 
 
-def _held(thing: Thing) -> Iterator[Measured]:
-    own = Span(thing.life.start, min(thing.life.end, thing.end))
-    yield _measured(thing.key, thing.key, DIRECT, thing.precision, own)
+def _held(thing: Thing, reader: Reader) -> Iterator[Measured]:
+    own = reader.page(Span(thing.life.start, min(thing.life.end, thing.end)))
+    if own is not None:
+        yield _measured(thing.key, thing.key, DIRECT, thing.precision, own)
     for one in sorted(thing.holders, key=lambda holder: (len(holder.path), holder.span)):
         yield _measured(thing.key, one.key, one.via, one.precision, one.span)
 
@@ -120,16 +115,17 @@ def _measured(thing: str, key: str, via: str, precision: str, span: Span) -> Mea
     return Measured(thing=thing, key=key, roles=roles, via=via, precision=precision, span=span)
 
 
-def _stayed(journey: Journey) -> Iterator[Measured]:
+def _stayed(journey: Journey, reader: Reader) -> Iterator[Measured]:
     for stay in journey.stays:
-        if stay.place is not None:
+        span = reader.page(Span(stay.start, stay.end or max(stay.start, journey.end)))
+        if stay.place is not None and span is not None:
             yield Measured(
                 thing=journey.thing,
                 key=stay.place,
                 roles=frozenset({LOCATED}),
                 via=BY_PLACE,
                 precision=EXACT,
-                span=Span(stay.start, stay.end or max(stay.start, journey.end)),
+                span=span,
             )
 
 
@@ -141,7 +137,7 @@ def _readings_wanted(measured: Iterable[Measured]) -> Iterator[Wanted]:
 
 
 def _bolts_wanted(measured: Iterable[Measured]) -> Iterator[Wanted]:
-    roles = frozenset({ASSOCIATED_PARENT, EMPTIED})
+    roles = frozenset({ASSOCIATED_PARENT})
     for one in measured:
         yield Wanted(key=one.key, roles=roles, to_us=one.span.to_us)
 
@@ -149,8 +145,11 @@ def _bolts_wanted(measured: Iterable[Measured]) -> Iterator[Wanted]:
 def _histories_wanted(measured: Iterable[Measured], pool: Pool) -> Iterator[Wanted]:
     roles = frozenset({ASSOCIATED_CHILD})
     for one in measured:
-        for device in _ever_bolted(one, pool):
+        devices = _ever_bolted(one, pool)
+        for device in devices:
             yield Wanted(key=device, roles=roles, to_us=one.span.to_us)
+        if devices:
+            yield Wanted(key=one.key, roles=frozenset({EMPTIED}), to_us=one.span.to_us)
 
 
 def _ever_bolted(one: Measured, pool: Pool) -> list[str]:

@@ -1,11 +1,11 @@
 """The answer as a document: plain values that become JSON, each claim with its evidence.
 
     {"epc": "https://id.gs1.org/01/09506000134352/21/7",
-     "as_of": {"size": 412, "root": null, "time": null},
+     "as_of": {"size": 412, "root": null, "time": null, "before": null},
      "state": {"place": …, "owner": …, "possessor": …, "disposition": …, "container": …},
      "events": […], "path": […], "containment": […], "derivation": {"inputs": […],
      "outputs": […]}, "custody": […], "handovers": […], "tiers": […], "conditions": […],
-     "gaps": […], "corrections": […], "names": {…}, "truncated": false}
+     "gaps": […], "corrections": […], "names": {…}, "truncated": false, "continuation": null}
 
 Times are UTC text; null is an unknown or open end. Evidence is a list of `[entry, position]`:
 the event at that position of the statement in that entry of the log. `epc` in a row names
@@ -28,7 +28,7 @@ from ledger.provenance.journey import Stay
 from ledger.provenance.lineage import Relation
 from ledger.provenance.pool import Correction, Node
 from ledger.provenance.span import TIME_MAX_US, TIME_MIN_US, Moment, Span, until
-from ledger.provenance.story import Edge, Holder, Thing, Told
+from ledger.provenance.story import Edge, Holder, Story, Thing, Told
 from ledger.provenance.tiers import Tier
 
 Document = dict[str, object]
@@ -52,7 +52,8 @@ def assemble_answer(
         "as_of": {
             "size": answer.known_at,
             "root": root.hex() if root is not None else None,
-            "time": None if answer.at_us is None else _format_time(answer.at_us),
+            "time": _instant(answer.at_us),
+            "before": _instant(answer.before_us),
         },
         "state": _state(answer),
         "events": [_event(answer, one) for one in told],
@@ -77,6 +78,7 @@ def assemble_answer(
         "gaps": [_gap(one) for one in answer.gaps],
         "corrections": [_correction(answer, one) for one in story.corrections],
         "truncated": story.truncated,
+        "continuation": _continuation(story),
     }
     document["names"] = _names(document, names or {})
     return document
@@ -295,6 +297,16 @@ def _names(document: Document, names: Mapping[str, str]) -> Document:
             if isinstance(key, str) and key in names:
                 found[key] = names[key]
     return dict(sorted(found.items()))
+
+
+def _continuation(story: Story) -> Document | None:
+    """Return what to ask beside for the page before this one, or None where all is told."""
+    before_us = story.continue_before_us
+    return None if before_us is None else {"before": _format_time(before_us)}
+
+
+def _instant(us: int | None) -> str | None:
+    return None if us is None else _format_time(us)
 
 
 def _time(moment: Moment | None) -> str | None:

@@ -49,8 +49,16 @@ def find_doubts(story: Story, pool: Pool, now: Moment) -> Iterator[Gap]:
         yield from _left_inside(thing, told)
         yield from _imbalance(thing, told)
     if story.truncated:
-        why = "the answer was cut: it is longer than one answer may be"
-        yield Gap(gaps.TRUNCATED, story.root, None, None, (story.root,), why)
+        yield _cut(story)
+
+
+def _cut(story: Story) -> Gap:
+    before_us = story.continue_before_us
+    if before_us is None:
+        why = "the answer was cut: it goes further than one answer may"
+        return Gap(gaps.TRUNCATED, story.root, None, None, (story.root,), why)
+    why = "the answer was cut: what happened before is on another page"
+    return Gap(gaps.TRUNCATED, story.root, None, (before_us, b"", -1), (story.root,), why)
 
 
 def _never_seen(thing: Thing, root: str) -> Gap:

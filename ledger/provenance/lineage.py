@@ -39,7 +39,7 @@ SSCC_SILENCE_US = 365 * 86_400 * 1_000_000
 """GS1 General Specifications 4.3.3: an SSCC is not allotted again within one year."""
 
 _ENDINGS = frozenset({"decommissioning", "destroying"})
-_KIND_TYPES = {AGGREGATION: "AggregationEvent", ASSOCIATION: "AssociationEvent"}
+KIND_TYPES = {AGGREGATION: "AggregationEvent", ASSOCIATION: "AssociationEvent"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ def build_lineage(
     which is in one parent at a time, and false of a class.
     """
     sweep = _Sweep(child, kind, exclusive)
-    type_ = _KIND_TYPES[kind]
+    type_ = KIND_TYPES[kind]
     ends = [life.end for life in lives[:-1]]
     for node in sorted(nodes, key=lambda one: (one.moment, one.name)):
         if node.event.type != type_:

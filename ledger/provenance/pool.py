@@ -93,7 +93,6 @@ class Pool:
 
     def add(self, events: Iterable[KnownEvent]) -> None:
         """Take events in, in any order and any number of times."""
-        self._ordered.clear()
         for known in events:
             group = self._groups.get(known.content)
             if group is None:
@@ -103,6 +102,7 @@ class Pool:
             if known.pin.eid not in side:
                 side[known.pin.eid] = known
                 self._nodes.pop(known.content, None)
+                self._ordered.clear()
 
     def _file(self, known: KnownEvent) -> None:
         event = known.event
@@ -132,6 +132,16 @@ class Pool:
     def names(self, key: str, roles: frozenset[str]) -> bool:
         """Tell whether any event, retracted ones too, names `key` in one of `roles`."""
         return any(not roles.isdisjoint(one) for _, one in self._filed(key))
+
+    def count_of(self, key: str, roles: frozenset[str], times: tuple[int, int]) -> int:
+        """Return how many events that name `key` in one of `roles` were read, all told."""
+        from_us, to_us = times
+        count = 0
+        for content in self._contents(key, roles):
+            group = self._groups[content]
+            for known in (*group.told.values(), *group.declared.values()):
+                count += from_us <= known.event.event_time_us <= to_us
+        return count
 
     def untimed_of(self, key: str, roles: frozenset[str]) -> list[Node]:
         """Return the nodes that name `key` and withhold when they happened."""

@@ -31,6 +31,9 @@ class KnownEvent:
     readings: tuple[Reading, ...]
 
 
+INSTANT_EVENTS_MAX = 5_000
+"""How many events of one instant may be read past a limit; more of one key is no history."""
+
 _ROLE_SETS: dict[frozenset[str], frozenset[str]] = {}
 """One object for each set of roles that occurs: there are few, and events are many."""
 
@@ -104,10 +107,12 @@ def newest_of(found: Collection[tuple[int, int]], limit: int | None) -> list[tup
     """Return the newest of (instant, row id): more than `limit`, where there are so many.
 
     An instant is whole or not there at all, so that no event is told without what
-    retracts it, and whoever asks for the time before misses nothing.
+    retracts it, and whoever asks for the time before misses nothing. Of one instant no more
+    than `INSTANT_EVENTS_MAX` are returned past the limit.
     """
     if limit is None or len(found) <= limit:
         return list(found)
     newest = sorted(found, reverse=True)
     since = newest[limit][0]
-    return [one for one in newest if one[0] >= since]
+    whole = [one for one in newest if one[0] >= since]
+    return whole[: limit + INSTANT_EVENTS_MAX]

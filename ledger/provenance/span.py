@@ -7,8 +7,9 @@ included; a wall-clock interval could not tell a departure before unpacking from
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 from ledger.projection import CONTENT_BYTES, POSITION_BITS
 
@@ -64,18 +65,26 @@ def at_instants(from_us: int, to_us: int) -> Span:
     return Span((from_us, b"", -1), (to_us, LAST[1], LAST[2]))
 
 
-def remainder(span: Span, done: Iterable[Span]) -> list[Span]:
-    """Return the pieces of `span` that none of `done` covers; their ends may touch `done`."""
-    pieces = [span]
-    for cover in done:
-        kept: list[Span] = []
-        for piece in pieces:
-            if piece.meet(cover) is None:
-                kept.append(piece)
-                continue
-            if piece.start < cover.start:
-                kept.append(Span(piece.start, cover.start))
-            if cover.end < piece.end:
-                kept.append(Span(cover.end, piece.end))
-        pieces = kept
-    return pieces
+@dataclass(slots=True)
+class Coverage:
+    """Spans that were walked already: disjoint but for their ends, in order."""
+
+    _done: list[Span] = field(default_factory=list)
+
+    def take(self, span: Span) -> list[Span]:
+        """Return the pieces of `span` that were not covered before, and cover them.
+
+        The ends of a piece may touch what is covered.
+        """
+        first = bisect_left(self._done, span.start, key=attrgetter("end"))
+        last = bisect_right(self._done, span.end, lo=first, key=attrgetter("start"))
+        pieces: list[Span] = []
+        at: Moment | None = span.start
+        for cover in self._done[first:last]:
+            if at is not None and at < cover.start:
+                pieces.append(Span(at, cover.start))
+            at = cover.end if cover.end < span.end else None
+        if at is not None:
+            pieces.append(Span(at, span.end))
+        self._done[first:last] = sorted([*self._done[first:last], *pieces])
+        return pieces

@@ -13,7 +13,7 @@ from decimal import Decimal
 from ledger.provenance.gap import Gap
 from ledger.provenance.lineage import Relation
 from ledger.provenance.pool import Correction, Node
-from ledger.provenance.span import FIRST, Moment, Span
+from ledger.provenance.span import FIRST, Coverage, Moment, Span
 
 DIRECT = "direct"
 TRANSFORMED = "transformed"
@@ -85,7 +85,7 @@ class Thing:
     told: dict[tuple[int, int], Told] = field(default_factory=dict)
     holders: list[Holder] = field(default_factory=list)
     loose: list[Relation] = field(default_factory=list)
-    covered: dict[tuple[str, str], list[Span]] = field(default_factory=dict)
+    covered: dict[tuple[str, str], Coverage] = field(default_factory=dict)
     origin: Node | None = None
     is_class: bool = False
 
@@ -124,3 +124,5 @@ class Story:
     gaps: list[Gap] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     truncated: bool = False
+    continue_before_us: int | None = None
+    """Where the answer was cut: what happened before this instant is on another page."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from ledger.projection import (
-    ASSOCIATED_CHILD,
     CHILD,
     CHILD_QUANTITY,
     EMPTIED,
@@ -39,6 +38,7 @@ from ledger.provenance.derivation import (
     quantity_made,
 )
 from ledger.provenance.gap import Gap
+from ledger.provenance.inside import ROLES_OF, Past, Window, find_emptyings, look_back
 from ledger.provenance.lineage import (
     AGGREGATION,
     ASSOCIATION,
@@ -49,8 +49,9 @@ from ledger.provenance.lineage import (
     life_at,
 )
 from ledger.provenance.pool import Node, Pool
-from ledger.provenance.source import EventSource, Wanted
-from ledger.provenance.span import FIRST, Span, remainder, until
+from ledger.provenance.reader import Reader
+from ledger.provenance.source import Wanted
+from ledger.provenance.span import FIRST, Coverage, Span, until
 from ledger.provenance.story import (
     ASSOCIATED,
     CONTAINED,
@@ -63,55 +64,51 @@ from ledger.provenance.story import (
     Thing,
 )
 from ledger.provenance.visit import (
-    INSIDE,
-    Limits,
+    FACTS_MAX,
+    MADE,
+    USED,
     Visit,
     holder_of,
+    lookups_of,
     told_of,
     wanted_of,
     worse,
 )
 
-_MADE = frozenset({OUTPUT, OUTPUT_QUANTITY})
-_USED = frozenset({INPUT, INPUT_QUANTITY})
 _INSTANCE_ROLES = frozenset({EPC, CHILD, PARENT, INPUT, OUTPUT})
 _CLASS_ROLES = frozenset({QUANTITY, CHILD_QUANTITY, INPUT_QUANTITY, OUTPUT_QUANTITY})
-_KIND_ROLES = (
-    (AGGREGATION, frozenset({CHILD, CHILD_QUANTITY}), CONTAINED),
-    (ASSOCIATION, frozenset({ASSOCIATED_CHILD}), ASSOCIATED),
-)
+_VIA = {AGGREGATION: CONTAINED, ASSOCIATION: ASSOCIATED}
 
 
 @dataclass(slots=True)
 class _Walk:
-    source: EventSource
-    before_entry: int | None
-    limits: Limits
+    reader: Reader
     story: Story
-    pool: Pool = field(default_factory=Pool)
-    asked: set[Wanted] = field(default_factory=set)
-    grouped: set[str] = field(default_factory=set)
     edges: set[tuple[str, str, str | None, str, object]] = field(default_factory=set)
 
-    def fetch(self, wanted: Iterable[Wanted]) -> None:
-        """Read what was not read before, in one batch."""
-        new = [one for one in dict.fromkeys(wanted) if one not in self.asked]
-        if new:
-            self.asked.update(new)
-            self.pool.add(self.source.events_of(new, before_entry=self.before_entry))
+    @property
+    def pool(self) -> Pool:
+        return self.reader.pool
 
     def level(self, visits: Sequence[Visit]) -> list[Visit]:
         """Walk one level and return the next."""
         fresh = self._uncovered(visits)
-        self.fetch(one for visit in fresh for one in wanted_of(visit))
-        self.fetch(one for visit in fresh for one in self._emptyings(visit))
+        page = Span(FIRST, self.reader.top)
+        self.reader.fetch(one for visit in fresh for one in wanted_of(visit, page))
+        partial = self.reader.is_partial
+        self.reader.look_up(
+            one for visit in fresh for one in lookups_of(visit, partial=partial)
+        )
+        pasts = self._look_back(fresh)
         found: list[Visit] = []
         entered: list[tuple[Visit, Span]] = []
         for visit in fresh:
             span = self._enter(visit)
             if span is None:
                 continue
-            found += self._upwards(visit, span)
+            seen, window = self.reader.page(span), _window(visit, self.reader)
+            if seen is not None and window is not None:
+                found += self._upwards(visit, seen, pasts[window])
             if visit.is_thing:
                 entered.append((visit, span))
         self._fetch_groups(entered)
@@ -127,26 +124,38 @@ class _Walk:
                 thing = Thing(visit.key, visit.path, visit.precision, visit.span.end)
                 self.story.things[visit.key] = thing
             thing.end = max(thing.end, visit.span.end) if visit.is_thing else thing.end
-            covered = thing.covered.setdefault((visit.key, visit.via), [])
-            pieces = remainder(visit.span, covered)
-            covered += pieces
-            fresh += [replace(visit, span=piece) for piece in pieces]
+            covered = thing.covered.setdefault((visit.key, visit.via), Coverage())
+            fresh += [replace(visit, span=piece) for piece in covered.take(visit.span)]
         return fresh
 
-    def _emptyings(self, visit: Visit) -> Iterable[Wanted]:
-        added: dict[str, int] = {}
-        for node in self.pool.nodes_of(visit.key, INSIDE, Span(FIRST, visit.span.end)):
-            parent = node.event.parent_id
-            if parent is not None and node.event.action == "ADD":
-                added.setdefault(parent, node.moment[0])
-        roles = frozenset({EMPTIED})
-        for parent, since in added.items():
-            yield Wanted(key=parent, roles=roles, from_us=since, to_us=visit.span.to_us)
+    def _look_back(self, visits: Sequence[Visit]) -> dict[Window, Past]:
+        """Find out what the things of `visits` were in when the page begins for them."""
+        self.reader.look_up(
+            Wanted(key=one.key, roles=frozenset({EPC}), to_us=before, newest=FACTS_MAX)
+            for one in visits
+            if not one.is_thing and (before := self._commissioned(one)) is not None
+        )
+        windows = [_window(visit, self.reader) for visit in visits]
+        pasts = look_back(self.reader, (one for one in windows if one is not None))
+        find_emptyings(self.reader, pasts)
+        for window, past in pasts.items():
+            if not past.whole:
+                why = "what it was in before is not read: its packings are too many"
+                gap = Gap(gaps.TRUNCATED, window.key, None, window.span.start, (), why)
+                self.story.gaps.append(gap)
+        return pasts
+
+    def _commissioned(self, visit: Visit) -> int | None:
+        """Return the instant before the first commissioning of a container in its interval."""
+        nodes = self.pool.nodes_of(visit.key, frozenset({EPC}), visit.span)
+        births = (node.moment[0] for node in nodes if is_commissioning(node.event, visit.key))
+        first = next(births, None)
+        return None if first is None else first - 1
 
     def _enter(self, visit: Visit) -> Span | None:
         """Tell the events of `visit`; return its interval within one life of the key."""
         thing = self.story.things[visit.thing]
-        nodes = self.pool.nodes_of(visit.key, THING_ROLES, Span(FIRST, visit.span.end))
+        nodes = self._history(visit)
         lives = find_lives(visit.key, nodes)
         life = life_at(lives, visit.span.end if visit.is_thing else visit.span.start)
         span = visit.span.meet(life)
@@ -158,10 +167,15 @@ class _Walk:
             self._note_other_lives(visit, lives)
         else:
             thing.holders.append(holder_of(visit, span))
-        for node in nodes:
-            if span.holds(node.moment):
+        seen = self.reader.page(span)
+        for node in nodes if seen is not None else ():
+            if seen is not None and seen.holds(node.moment):
                 thing.tell(told_of(visit, node))
         return span
+
+    def _history(self, visit: Visit) -> list[Node]:
+        """Return what was read of the key up to the end of `visit`."""
+        return self.pool.nodes_of(visit.key, THING_ROLES, Span(FIRST, visit.span.end))
 
     def _is_class(self, key: str) -> bool:
         instance = self.pool.names(key, _INSTANCE_ROLES)
@@ -173,18 +187,18 @@ class _Walk:
             gap = Gap(gaps.REUSED_KEY, visit.key, earlier.end, later.start, (visit.key,), why)
             self.story.gaps.append(gap)
 
-    def _upwards(self, visit: Visit, span: Span) -> Iterable[Visit]:
+    def _upwards(self, visit: Visit, span: Span, past: Past) -> Iterable[Visit]:
         """Return the containers of `visit.key`, and what it is bolted to, during `span`."""
-        up_to = Span(FIRST, visit.span.end)
-        own = self.pool.nodes_of(visit.key, THING_ROLES, up_to)
+        own = self._history(visit)
         lives = find_lives(visit.key, own)
         is_class = self._is_class(visit.key)
         found: list[Visit] = []
-        for kind, roles, via in _KIND_ROLES:
-            nodes = self.pool.nodes_of(visit.key, roles, up_to)
+        for kind, via in _VIA.items():
+            counted = Span(past.since[kind], span.end)
+            nodes = self.pool.nodes_of(visit.key, ROLES_OF[kind], counted)
             parents = {one.event.parent_id for one in nodes if one.event.parent_id is not None}
             for parent in sorted(parents):
-                nodes += self.pool.nodes_of(parent, frozenset({EMPTIED}), up_to)
+                nodes += self.pool.nodes_of(parent, frozenset({EMPTIED}), counted)
             relations, open_ends = build_lineage(
                 visit.key, kind, nodes, exclusive=not is_class, lives=lives
             )
@@ -227,21 +241,17 @@ class _Walk:
             )
 
     def _fetch_groups(self, entered: Sequence[tuple[Visit, Span]]) -> None:
-        ids = {
+        self.reader.fetch_groups(
             node.event.transformation_id
             for visit, span in entered
-            for node in self.pool.nodes_of(visit.key, _MADE | _USED, span)
-        }
-        wanted = sorted(one for one in ids if one is not None and one not in self.grouped)
-        if wanted:
-            self.grouped.update(wanted)
-            before = self.before_entry
-            self.pool.add(self.source.events_of_transformations(wanted, before_entry=before))
+            for node in self.pool.nodes_of(visit.key, MADE | USED, span)
+            if node.event.transformation_id is not None
+        )
 
     def _derive(self, visit: Visit, span: Span) -> Iterable[Visit]:
         """Return what the thing was made from, up to when that was used up for it."""
         thing = self.story.things[visit.key]
-        makers = self.pool.nodes_of(visit.key, _MADE, span)
+        makers = self.pool.nodes_of(visit.key, MADE, span)
         groups: dict[tuple[int, int], list[Node]] = {}
         for maker in makers:
             group, split = group_of(self.pool, maker, visit.key)
@@ -306,47 +316,47 @@ class _Walk:
         """Note what the item itself went into: one step, not followed further."""
         own = self.pool.nodes_of(visit.key, THING_ROLES, span)
         seen: set[tuple[int, int]] = set()
-        for user in self.pool.nodes_of(visit.key, _USED, span):
+        for user in self.pool.nodes_of(visit.key, USED, span):
             group, _ = group_of(self.pool, user, visit.key)
             if group[0].name in seen:
                 continue
             seen.add(group[0].name)
             edges = edges_forward(visit.key, group, whole=_is_whole(visit.key, group, own))
-            self.story.outputs += edges[: self.limits.outputs]
-            if len(edges) > self.limits.outputs:
+            self.story.outputs += edges[: self.reader.limits.outputs]
+            if len(edges) > self.reader.limits.outputs:
                 self.story.truncated = True
 
 
 def trace_back(
-    source: EventSource,
-    key: str,
-    *,
-    at_us: int | None = None,
-    before_entry: int | None = None,
-    limits: Limits | None = None,
+    reader: Reader, key: str, *, at_us: int | None = None
 ) -> tuple[Story, Pool] | None:
     """Return what is known of `key` up to the instant `at_us`, or None if nothing ever was.
 
-    `key` is canonical (`ledger.gs1.epc.canonical_key`). `before_entry` hides the entries
-    from that index on.
+    `key` is canonical (`ledger.gs1.epc.canonical_key`). `reader` is new: it says as known
+    when, on which page and how much.
     """
-    limits = limits or Limits()
     story = Story(key)
-    walk = _Walk(source, before_entry, limits, story)
+    walk = _Walk(reader, story)
     frontier = [
         Visit(key=key, thing=key, span=until(at_us), via=DIRECT, path=(key,), precision=EXACT)
     ]
     levels = 0
-    while frontier and levels < limits.levels and len(walk.pool) <= limits.events:
+    while frontier and levels < reader.limits.levels:
         frontier = walk.level(frontier)
         levels += 1
     if frontier:
         story.truncated = True
-    if not walk.pool.names(key, THING_ROLES):
-        walk.fetch([Wanted(key=key)])
-        if not walk.pool.names(key, THING_ROLES):
+    if not reader.pool.names(key, THING_ROLES):
+        reader.look_up([Wanted(key=key, oldest=1)])
+        if not reader.pool.names(key, THING_ROLES):
             return None
-    return story, walk.pool
+    return story, reader.pool
+
+
+def _window(visit: Visit, reader: Reader) -> Window | None:
+    """Return the part of the interval of `visit` that this page tells of."""
+    seen = reader.page(visit.span)
+    return None if seen is None else Window(visit.key, seen)
 
 
 def _class_precision(

@@ -6,26 +6,21 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ledger.projection import ASSOCIATED_CHILD, CHILD, CHILD_QUANTITY
+from ledger.projection import EPC, INPUT, INPUT_QUANTITY, OUTPUT, OUTPUT_QUANTITY, QUANTITY
 from ledger.provenance.lineage import SSCC_PREFIX, Relation
 from ledger.provenance.pool import Node
 from ledger.provenance.source import Wanted
-from ledger.provenance.span import Span
+from ledger.provenance.span import TIME_MAX_US, Span
 from ledger.provenance.story import EXACT, LOT, POSSIBLE, Holder, Told
 
-INSIDE = frozenset({CHILD, CHILD_QUANTITY, ASSOCIATED_CHILD})
-"""The roles in which a key is in, or bolted to, a parent."""
+MADE = frozenset({OUTPUT, OUTPUT_QUANTITY})
+USED = frozenset({INPUT, INPUT_QUANTITY})
+FACTS_MAX = 256
+"""How many transformations of one thing are looked up where its history is not read whole."""
+FIRST_EVENTS = 8
 
+_NAMED = frozenset({EPC, QUANTITY})
 _SURE = (EXACT, LOT, POSSIBLE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much one answer may read before it is cut and says so."""
-
-    events: int = 100_000
-    levels: int = 1_000
-    outputs: int = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,18 +41,27 @@ class Visit:
         return self.relation is None
 
 
-def wanted_of(visit: Visit) -> Iterable[Wanted]:
-    """Return what to read for `visit`: its events, and when it was itself inside something.
+def wanted_of(visit: Visit, page: Span) -> Iterable[Wanted]:
+    """Return the events to read for `visit`, as far as `page` goes.
 
     All that is known of a thing and of an SSCC is read, because lives may have to be told
-    apart; of any other container only the interval, and its own packings up to its end.
+    apart; of any other container only the interval.
     """
-    to_us = visit.span.to_us
-    if visit.is_thing or visit.key.startswith(SSCC_PREFIX):
-        yield Wanted(key=visit.key, to_us=to_us)
-        return
-    yield Wanted(key=visit.key, from_us=visit.span.from_us, to_us=to_us)
-    yield Wanted(key=visit.key, roles=INSIDE, to_us=to_us)
+    to_us = min(visit.span.end, page.end)[0]
+    whole = visit.is_thing or visit.key.startswith(SSCC_PREFIX)
+    from_us = None if whole else visit.span.from_us
+    yield Wanted(key=visit.key, from_us=from_us, to_us=None if to_us == TIME_MAX_US else to_us)
+
+
+def lookups_of(visit: Visit, *, partial: bool) -> Iterable[Wanted]:
+    """Return the single facts to look up for a thing whose history is not read whole.
+
+    What made it, what it went into, and its first events: one of them may commission it.
+    """
+    if visit.is_thing and partial:
+        to_us = visit.span.to_us
+        yield Wanted(key=visit.key, roles=MADE | USED, to_us=to_us, newest=FACTS_MAX)
+        yield Wanted(key=visit.key, roles=_NAMED, to_us=to_us, oldest=FIRST_EVENTS)
 
 
 def told_of(visit: Visit, node: Node) -> Told:

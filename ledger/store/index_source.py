@@ -13,7 +13,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ledger.projection import POSITION_BITS
 from ledger.provenance.source import KnownEvent, Wanted, newest_of
@@ -25,43 +24,42 @@ ROWS_PER_EVENT = 4
 """How many rows an event may have in one batch before the batch is read in another way."""
 
 _TIME_MAX = 2**62
-_EID_MAX = 2**63 - 1
 
-# Spans are read in the order of the index. `newest` and `oldest` are 0 for all there are.
 _BETWEEN = """
 SELECT mention.event_time_us, mention.eid
-FROM json_each(?) AS asked CROSS JOIN mention
+FROM json_each(?1) AS asked CROSS JOIN mention
   ON mention.key = json_extract(asked.value, '$[0]')
  AND mention.role = json_extract(asked.value, '$[1]')
  AND mention.event_time_us BETWEEN json_extract(asked.value, '$[2]')
                                AND json_extract(asked.value, '$[3]')
-WHERE mention.eid < ?
-LIMIT ?
+WHERE mention.eid < ?2
+LIMIT ?3
 """
 # The instant of the nth mention from an end bounds the rest: no row is read to be thrown away.
+_NTH = """coalesce((
+  SELECT event_time_us FROM mention AS nth
+  WHERE nth.key = json_extract(asked.value, '$[0]')
+    AND nth.role = json_extract(asked.value, '$[1]')
+    AND nth.event_time_us BETWEEN json_extract(asked.value, '$[2]')
+                              AND json_extract(asked.value, '$[3]')
+    AND nth.eid < ?2
+  ORDER BY event_time_us {order} LIMIT 1 OFFSET ?3 - 1
+), json_extract(asked.value, '$[{end}]'))"""
 _SOME = """
-WITH asked(key, role, low, high, newest, oldest) AS (
-  SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-         json_extract(value, '$[2]'), json_extract(value, '$[3]'),
-         json_extract(value, '$[4]'), json_extract(value, '$[5]') FROM json_each(?1)
-)
 SELECT mention.event_time_us, mention.eid
-FROM asked CROSS JOIN mention
-  ON mention.key = asked.key AND mention.role = asked.role
- AND mention.event_time_us BETWEEN
-  CASE WHEN newest = 0 THEN low ELSE coalesce((
-    SELECT event_time_us FROM mention AS nth
-    WHERE nth.key = asked.key AND nth.role = asked.role
-      AND nth.event_time_us BETWEEN low AND high AND nth.eid < ?2
-    ORDER BY event_time_us DESC LIMIT 1 OFFSET newest - 1), low) END
- AND
-  CASE WHEN oldest = 0 THEN high ELSE coalesce((
-    SELECT event_time_us FROM mention AS nth
-    WHERE nth.key = asked.key AND nth.role = asked.role
-      AND nth.event_time_us BETWEEN low AND high AND nth.eid < ?2
-    ORDER BY event_time_us LIMIT 1 OFFSET oldest - 1), high) END
+FROM json_each(?1) AS asked CROSS JOIN mention
+  ON mention.key = json_extract(asked.value, '$[0]')
+ AND mention.role = json_extract(asked.value, '$[1]')
+ AND mention.event_time_us BETWEEN {low} AND {high}
 WHERE mention.eid < ?2
 """
+_NEWEST = _SOME.format(
+    low=_NTH.format(order="DESC", end=2), high="json_extract(asked.value, '$[3]')"
+)
+_OLDEST = _SOME.format(
+    low="json_extract(asked.value, '$[2]')", high=_NTH.format(order="ASC", end=3)
+)
+_ALL = ("", 0)
 
 
 class IndexReader:
@@ -113,32 +111,31 @@ class IndexSource:
         below = self._below(before_entry)
         with raw(self._loader.index) as connection:
             ids = find_key_ids(connection, sorted({one.key for one in wanted}))
-            asked = [row for one in wanted if one.key in ids for row in _rows(one, ids)]
+            asked: dict[tuple[str, int], list[list[int]]] = {}
+            for one in wanted:
+                if one.key in ids:
+                    asked.setdefault(_part_of(one), []).extend(_rows(one, ids[one.key]))
             found = self._find(connection, asked, below, limit)
         return self._load(eid for _, eid in newest_of(found, limit))
 
     def _find(
         self,
         connection: sqlite3.Connection,
-        asked: Sequence[list[int]],
+        asked: dict[tuple[str, int], list[list[int]]],
         below: int,
         limit: int | None,
     ) -> set[tuple[int, int]]:
         """Return instant and row id of what is asked for, or of its newest."""
-        some = [row for row in asked if row[4] or row[5]]
-        whole = [row for row in asked if not (row[4] or row[5])]
         found: set[tuple[int, int]] = set()
-        if whole:
+        for (sql, n), spans in asked.items():
             most = -1 if limit is None else ROWS_PER_EVENT * (limit + 1)
-            rows = connection.execute(_BETWEEN, (json.dumps(whole), below, most)).fetchall()
+            values = (json.dumps(spans), below, n or most)
+            rows = connection.execute(sql or _BETWEEN, values).fetchall()
             self.rows += len(rows)
-            if limit is not None and len(rows) == most:
-                some += [[*row[:4], limit + 1, 0] for row in whole]
-            else:
-                found.update(rows)
-        if some:
-            rows = connection.execute(_SOME, (json.dumps(some), below)).fetchall()
-            self.rows += len(rows)
+            if not sql and limit is not None and len(rows) == most:
+                values = (json.dumps(spans), below, limit + 1)
+                rows = connection.execute(_NEWEST, values).fetchall()
+                self.rows += len(rows)
             found.update(rows)
         return found
 
@@ -180,9 +177,15 @@ class IndexSource:
         return [known for eid in asked if (known := self._known[eid]) is not None]
 
 
-def _rows(wanted: Wanted, ids: dict[str, int]) -> Iterator[list[Any]]:
-    """Yield key, role, first and last instant, and how many of the newest and the oldest."""
+def _part_of(wanted: Wanted) -> tuple[str, int]:
+    """Return the statement that finds the part of a history that is wanted, and how many."""
+    if wanted.newest is not None:
+        return _NEWEST, wanted.newest
+    return _ALL if wanted.oldest is None else (_OLDEST, wanted.oldest)
+
+
+def _rows(wanted: Wanted, key: int) -> Iterator[list[int]]:
+    """Yield key, role, first and last instant."""
     low = -_TIME_MAX if wanted.from_us is None else wanted.from_us
     high = _TIME_MAX if wanted.to_us is None else wanted.to_us
-    for role in role_numbers(wanted.roles):
-        yield [ids[wanted.key], role, low, high, wanted.newest or 0, wanted.oldest or 0]
+    yield from ([key, role, low, high] for role in role_numbers(wanted.roles))
