@@ -42,6 +42,7 @@ from ledger.statement import (
     proof_of_possession,
     sign_statement,
 )
+from ledger.store.erasure import finish_erasures
 from ledger.store.evidence import EvidenceReader
 from ledger.store.index import Index, open_index
 from ledger.store.index_source import IndexReader, IndexSource
@@ -288,6 +289,7 @@ def open_ledger(
         stack.callback(index.close)
         reader = IndexReader(folder)
         stack.callback(reader.close)
+        log.on_erased = reader.forget
         clockwork = Clockwork(log, publisher, index, settings or ServeSettings())
         stack.callback(clockwork.stop)
         sequencer = Sequencer(log)
@@ -336,6 +338,7 @@ def _catch_up(folder: Path, evidence: EvidenceReader) -> None:
     except RefusedError:
         return
     try:
+        finish_erasures(folder)
         index = open_index(folder, evidence)
         try:
             while index.follow(evidence.load_size()):

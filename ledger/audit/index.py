@@ -7,7 +7,8 @@ the events, and are compared as the audit of the log goes along: no second index
     mention   (eid, key text, role number, event_time_us), by eid
     progress  the first entry that is not in the index yet
 
-Rows of an event that was erased are not compared: the rebuild cannot know what they said.
+An erased event has no rows, once the index has followed the log up to the notice: what is
+wrong with the rows of its statement is held back until then.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -26,10 +27,11 @@ from ledger.projection import (
     project_capture,
     split_row_id,
 )
-from ledger.statement import Capture, Statement
+from ledger.statement import Capture, Erasure, Statement
 
 Row = Sequence[object]
 
+DEFERRED_MAX = 10_000
 EVENT_COLUMNS = tuple(one.name for one in fields(EventRow))
 _ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
 
@@ -45,6 +47,7 @@ class IndexAudit:
         self._mentions = _Cursor(mentions, 0)
         self._progress = list(progress)
         self._next = self._read_progress()
+        self._deferred: dict[int, tuple[set[int], list[Finding]]] = {}
         self.rows = 0
 
     @property
@@ -83,10 +86,29 @@ class IndexAudit:
                 mention.event_time_us,
             )
             mentions.setdefault(mention.eid, set()).add(named)
-        for position, event in enumerate(shown):
+        erased = {position for position, event in enumerate(shown) if event is None}
+        findings: list[Finding] = []
+        for position in range(len(shown)):
             eid = event_row_id(index, position)
-            yield from self._check_event(eid, rows.get(eid), erased=event is None)
-            yield from self._check_mentions(eid, mentions.get(eid, set()), erased=event is None)
+            yield from self._strays(eid)
+            findings += self._check_event(eid, rows.get(eid))
+            findings += self._check_mentions(eid, mentions.get(eid, set()))
+        if not erased or len(self._deferred) >= DEFERRED_MAX:
+            yield from findings
+        elif findings:
+            self._deferred[index] = erased, findings
+
+    def check_notice(self, index: int, erasure: Erasure) -> Iterator[Finding]:
+        """Yield what is wrong with rows of statements that entry `index` says lost events.
+
+        An index that has not followed the log up to the notice still has their rows.
+        """
+        for entry, position in erasure.positions if index < self._next else ():
+            erased, findings = self._deferred.get(entry, (set(), []))
+            erased.discard(position)
+            if not erased:
+                self._deferred.pop(entry, None)
+                yield from findings
 
     def skip_entry(self, index: int) -> None:
         """Leave out the rows of an entry whose events cannot be known."""
@@ -106,30 +128,27 @@ class IndexAudit:
         value = self._progress[0][0] if self._progress else 0
         return value if isinstance(value, int) else 0
 
-    def _check_event(
-        self, eid: int, expected: Row | None, *, erased: bool
-    ) -> Iterator[Finding]:
+    def _strays(self, eid: int) -> Iterator[Finding]:
+        """Yield the rows before `eid` that no event has."""
         for row in self._events.before(eid):
             yield _finding(row[0], "event", "no such row", show_row(row))
+        for mention in self._mentions.before(eid):
+            yield _finding(mention[0], "mention", "no such row", show_row(mention))
+
+    def _check_event(self, eid: int, expected: Row | None) -> Iterator[Finding]:
         found = self._events.at(eid)
         self.rows += len(found)
-        if erased:
+        if expected is None:
+            yield from (_finding(eid, "event", "no such row", show_row(row)) for row in found)
             return
-        assert expected is not None
         if not found:
             yield _finding(eid, "event", "a row", "no such row")
         for row in found[:1]:
             yield from _differences(eid, expected, row)
 
-    def _check_mentions(
-        self, eid: int, expected: set[Row], *, erased: bool
-    ) -> Iterator[Finding]:
-        for row in self._mentions.before(eid):
-            yield _finding(row[0], "mention", "no such row", show_row(row))
-        found = {tuple(row) for row in self._mentions.at(eid)}
+    def _check_mentions(self, eid: int, expected: set[Row]) -> Iterator[Finding]:
+        found: set[Row] = {tuple(row) for row in self._mentions.at(eid)}
         self.rows += len(found)
-        if erased:
-            return
         for row in sorted(found - expected, key=repr):
             yield _finding(eid, "mention", "no such row", show_row(row))
         for row in sorted(expected - found, key=repr):

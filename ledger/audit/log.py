@@ -35,6 +35,7 @@ from ledger.audit.tree import AuditTree
 from ledger.audit.trustfile import Trust
 from ledger.entry import Entry, parse_entry
 from ledger.errors import ParseError
+from ledger.projection import event_row_id
 from ledger.statement import NO_HASH, Capture, Erasure, Statement, parse_statement
 from ledger.tlog.merkle import Hash
 from ledger.trust.state import kids_about
@@ -134,6 +135,7 @@ class LogAudit:
         )
         self._chain = Lookup("chain", evidence.batches("chain"), check=10)
         self._key_entry = Lookup("key_entry", evidence.batches("key_entry"), check=9)
+        self._notice = Lookup("notice", evidence.batches("notice"), check=11)
 
     def run(self) -> Iterator[Finding]:
         """Yield everything that is wrong, as it is found."""
@@ -195,7 +197,11 @@ class LogAudit:
             for index, one in enumerate(run.statements, start=run.first)
         ]
         yield from self._chain.compare_run(run.first, places)
+        notices = [
+            _notices(index, one) for index, one in enumerate(run.statements, start=run.first)
+        ]
         yield from self._key_entry.compare_run(run.first, about)
+        yield from self._notice.compare_run(run.first, notices)
 
     def _check_entry(self, linked: Linked) -> Iterator[Finding]:
         index, statement = linked.index, linked.statement
@@ -208,11 +214,13 @@ class LogAudit:
         if statement is None:
             yield from self._chain.compare(index, None)
             yield from self._key_entry.compare(index, None)
+            yield from self._notice.compare(index, None)
         else:
             place = (statement.kid, statement.epoch, statement.seq, index)
             about: set[tuple[object, ...]] = {(kid, index) for kid in kids_about(statement)}
             yield from self._chain.compare(index, {place})
             yield from self._key_entry.compare(index, about)
+            yield from self._notice.compare(index, set(_notices(index, statement)))
         yield from self._check_events(index, linked.entry, statement)
 
     def _check_events(
@@ -221,7 +229,7 @@ class LogAudit:
         """Check the events of entry `index`, here or by whoever judges chunks."""
         if statement is not None:
             self.summary.statements[statement.sub] += 1
-            self._take_notice(statement)
+            yield from self._take_notice(index, statement)
         if not self._hand_out(index, statement):
             yield from self._events.check_entry(index, statement)
             self._documents.take_events(index, self._events.shown or ())
@@ -267,10 +275,12 @@ class LogAudit:
                 "another log, or all of it was rewritten.",
             )
 
-    def _take_notice(self, statement: Statement) -> None:
+    def _take_notice(self, index: int, statement: Statement) -> Iterator[Finding]:
         if isinstance(statement.body, Erasure):
             role = self._statements.role_of(statement)
             self._events.check_notice(statement.body, statement=statement, role=role)
+            if self._index is not None:
+                yield from self._index.check_notice(index, statement.body)
 
     def _finish(self, roots: Roots) -> Iterator[Finding]:
         yield from roots.finish(self._tree)
@@ -279,6 +289,7 @@ class LogAudit:
         if self._scope.statements:
             yield from self._chain.finish()
             yield from self._key_entry.finish()
+            yield from self._notice.finish()
             yield from self._events.finish()
         if self._scope.wants(11) and self._scope.sample == 1:
             documents = chain.from_iterable(self._evidence.batches("document"))
@@ -299,3 +310,12 @@ class LogAudit:
         summary.signatures = self._handout.signatures
         summary.unjudged = self._statements.unjudged
         summary.events = self._events.counts
+
+
+def _notices(index: int, statement: Statement) -> list[tuple[object, ...]]:
+    """Return the rows of `notice` that follow from the statement in entry `index`."""
+    match statement.body:
+        case Erasure(positions=positions):
+            return [(event_row_id(*place), index) for place in positions]
+        case _:
+            return []

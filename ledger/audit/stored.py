@@ -46,6 +46,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = MappingProxyType(
             Column("idx", "integer"),
         ),
         "key_entry": (Column("kid", "hash"), Column("idx", "integer")),
+        "notice": (Column("eid", "integer"), Column("idx", "integer")),
         "document": (Column("sha256", "hash"), Column("data", "blob", null=True)),
         "signed": (Column("id", "integer"), Column("size", "integer"), Column("root", "hash")),
     }

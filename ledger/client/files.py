@@ -1,6 +1,6 @@
 """Reads a ledger's folder as a stranger would: plain SQLite files, nothing believed.
 
-    evidence.db   entry · event · tile · checkpoint · chain · key_entry · document
+    evidence.db   entry · event · tile · checkpoint · chain · key_entry · notice · document
     signed.db     signed
     trust.toml    whom the ledger says one should trust
 
@@ -40,7 +40,7 @@ STEPS_MIN = 100_000_000
 STEPS_BETWEEN_LOOKS = 1_000_000
 
 _EVIDENCE_TABLES = frozenset(
-    {"entry", "event", "tile", "checkpoint", "chain", "key_entry", "document"}
+    {"entry", "event", "tile", "checkpoint", "chain", "key_entry", "notice", "document"}
 )
 _SIGNED_TABLES = frozenset({"signed"})
 _INDEX_TABLES = frozenset({"event", "key", "mention", "progress"})
@@ -54,6 +54,7 @@ _SELECT = {
     "checkpoint": "SELECT size, note FROM checkpoint ORDER BY size",
     "chain": "SELECT kid, epoch, seq, idx FROM chain ORDER BY idx",
     "key_entry": "SELECT kid, idx FROM key_entry ORDER BY idx",
+    "notice": "SELECT eid, idx FROM notice ORDER BY idx, eid",
     "document": "SELECT sha256, data FROM document ORDER BY sha256",
 }
 _LONG = frozenset({"event", "checkpoint", "document"})

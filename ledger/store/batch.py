@@ -20,6 +20,7 @@ from ledger.statement import (
     Body,
     Claims,
     Equivocation,
+    Erasure,
     Key,
     KeyOp,
     Link,
@@ -68,6 +69,7 @@ class Rows:
     chain: list[tuple[bytes, int, int, int]] = field(default_factory=list)
     key_entries: list[tuple[bytes, int]] = field(default_factory=list)
     leaves: list[Hash] = field(default_factory=list)
+    notices: list[tuple[int, int]] = field(default_factory=list)
     documents: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
@@ -172,6 +174,9 @@ class Batch:
         self.rows.leaves.append(leaf)
         self.rows.chain.append((*place, index))
         self.rows.key_entries += [(kid, index) for kid in kids_about(statement)]
+        if isinstance(statement.body, Erasure):
+            places = statement.body.positions
+            self.rows.notices += [(event_row_id(*place), index) for place in places]
         return index
 
     def _accuse(self, second: Statement, first_index: int) -> None:

@@ -4,6 +4,9 @@ Every row comes out of `ledger.projection`, which an audit uses too, so that a r
 a comparison show any wrong row. The index holds no evidence: what an answer shows is read
 from the evidence database. A lost, foreign or older `index.db` is made again from entry 0.
 
+When the log gives notice that an event is erased, its statement is projected again from what
+is still there, and keys that nothing names any more are forgotten.
+
 What survives a crash here: whole runs of entries, each with the progress it made, because
 both are in one transaction. A crash of the machine may lose the newest runs; they are
 projected again.
@@ -17,6 +20,7 @@ from pathlib import Path
 from ledger.disclosure import decode_event, shown_parts, withheld
 from ledger.entry import parse_entry
 from ledger.projection import (
+    POSITION_BITS,
     ROLES,
     CaptureHead,
     EventRow,
@@ -25,7 +29,7 @@ from ledger.projection import (
     ShownEvent,
     project_capture,
 )
-from ledger.statement import Capture, parse_statement
+from ledger.statement import Capture, Erasure, parse_statement
 from ledger.store.evidence import EvidenceReader, StoredEvent
 from ledger.store.schema import create_index_tables
 from ledger.store.sqlite import (
@@ -44,9 +48,15 @@ EVENTS_RUN_MAX = 8192
 KEYS_CACHED_MAX = 200_000
 _KEYS_ASKED_MAX = 500
 
+_ERASURE = b"tagtrail/erasure/v1"
 _ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
 _EVENT_COLUMNS = ", ".join(EventRow.__slots__)
 _EVENT_MARKS = ", ".join("?" * len(EventRow.__slots__))
+_OF_EMPTIED = f"eid >> {POSITION_BITS} IN (SELECT idx FROM emptied)"  # noqa: S608 - a number of ours
+_FORGET_KEY = (
+    "DELETE FROM key WHERE id = ? "
+    "AND NOT EXISTS (SELECT 1 FROM mention WHERE mention.key = key.id)"
+)
 
 
 def open_index(folder: Path, evidence: EvidenceReader) -> "Index":
@@ -110,12 +120,35 @@ class Index:
         stop = min(until, self._next + ENTRIES_RUN_MAX)
         if stop <= self._next:
             return 0
-        rows, read = _project_run(self._next, self._evidence.load_run(self._next, stop))
-        with raw(self._engine) as connection, transaction(connection):
-            self._store(connection, rows)
-            connection.execute("UPDATE progress SET next_idx = ?", (self._next + read,))
+        run = self._evidence.load_run(self._next, stop)
+        rows, read = _project_run(self._next, run)
+        emptied = _emptied_by(data for data, _ in run[:read])
+        with raw(self._engine) as connection:
+            connection.execute(f"PRAGMA secure_delete = {'ON' if emptied else 'OFF'}")
+            with transaction(connection):
+                self._store(connection, rows)
+                if emptied:
+                    self._project_again(connection, emptied)
+                connection.execute("UPDATE progress SET next_idx = ?", (self._next + read,))
+            if emptied:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._next += read
         return read
+
+    def _project_again(self, connection: sqlite3.Connection, entries: Sequence[int]) -> None:
+        """Replace the rows of `entries`; the cost grows with the index, once for all."""
+        connection.execute("CREATE TEMP TABLE emptied (idx INTEGER PRIMARY KEY)")
+        connection.executemany("INSERT INTO emptied VALUES (?)", ((n,) for n in entries))
+        named = connection.execute(f"SELECT DISTINCT key FROM mention WHERE {_OF_EMPTIED}")  # noqa: S608 - our own text
+        keys = named.fetchall()
+        for table in ("mention", "event"):
+            connection.execute(f"DELETE FROM {table} WHERE {_OF_EMPTIED}")  # noqa: S608 - our own text
+        connection.execute("DROP TABLE emptied")
+        for index in entries:
+            ((data, stored),) = self._evidence.load_run(index, index + 1)
+            self._store(connection, list(_project_entry(index, data, stored)))
+        connection.executemany(_FORGET_KEY, keys)
+        self._key_ids.clear()
 
     def _store(self, connection: sqlite3.Connection, rows: Sequence[Rows]) -> None:
         mentions = [mention for one in rows for mention in one.mentions]
@@ -188,6 +221,17 @@ def _project_entry(index: int, data: bytes, stored: Sequence[StoredEvent]) -> It
             grade=statement.body.grade,
         )
         yield project_capture(head, [show_event(event) for event in stored])
+
+
+def _emptied_by(entries: Iterable[bytes]) -> list[int]:
+    """Return the entries of which events are erased by statements in `entries`."""
+    emptied: set[int] = set()
+    for data in entries:
+        if _ERASURE in data:  # May be, by chance, without being one.
+            body = parse_statement(parse_entry(data).statement).body
+            if isinstance(body, Erasure):
+                emptied.update(index for index, _ in body.positions)
+    return sorted(emptied)
 
 
 def show_event(stored: StoredEvent) -> ShownEvent | None:

@@ -6,7 +6,8 @@
 
 `Log.append` writes a batch in one transaction: entries, their events, the tiles that they
 fill, their places in the chains. A crash at any point leaves all of a batch or nothing,
-and nothing is acknowledged before COMMIT has flushed it. After an error of storage the
+and nothing is acknowledged before COMMIT has flushed it. What an erasure statement names is
+erased after that COMMIT, or at the next start. After an error of storage the
 log takes nothing more: what memory holds may then differ from what the disk holds, and
 only a new start finds out.
 """
@@ -22,6 +23,7 @@ from ledger.entry import parse_entry
 from ledger.errors import RefusedError
 from ledger.statement import NO_HASH, Statement, parse_statement
 from ledger.store.batch import Batch, LogEnd, Receipt, Rows
+from ledger.store.erasure import erase_noticed
 from ledger.store.evidence import EVIDENCE_NAME, EvidenceReader
 from ledger.store.intake import VerifiedSubmission
 from ledger.store.lock import FolderLock
@@ -99,6 +101,7 @@ class Log:
         self._now_us = now_us
         self._log_key = log_key
         self._write_lock = threading.Lock()
+        self.on_erased: Callable[[Sequence[int]], object] = lambda _: None
         self._broken: BaseException | None = None
         self._lock = FolderLock(folder, now_us=now_us())
         try:
@@ -106,6 +109,7 @@ class Log:
             self.signed = SignedStore(folder)
             self._engine = open_writer(folder / EVIDENCE_NAME)
             check_not_rolled_back(self.reader, self.signed)
+            erase_noticed(self._engine)
             self._load()
         except BaseException:
             self._lock.release()
@@ -194,6 +198,9 @@ class Log:
                 "tile (level, n, data)",
                 [(tile.level, tile.index, data) for tile, data in tiles],
             )
+        if batch.rows.notices:
+            erase_noticed(self._engine)
+            self.on_erased([eid for eid, _ in batch.rows.notices])
         self._end = batch.end
         self._committed = (self._edge.size, self._edge.root())
 
@@ -240,6 +247,7 @@ def _insert(connection: sqlite3.Connection, rows: Rows) -> None:
     insert_rows(connection, "event (eid, commitment, data)", rows.events)
     insert_rows(connection, "chain (kid, epoch, seq, idx)", rows.chain)
     insert_rows(connection, "key_entry (kid, idx)", rows.key_entries)
+    insert_rows(connection, "notice (eid, idx)", rows.notices)
     # Another statement may cite the same document: it is kept once.
     connection.executemany(
         "INSERT INTO document (sha256, data) VALUES (?, ?) ON CONFLICT DO NOTHING",

@@ -11,6 +11,7 @@
     checkpoint(size, note)                       every signed note that was published
     chain(kid, epoch, seq, idx)                  which entry took that place of a source chain
     key_entry(kid, idx)                          which entries are about that key
+    notice(eid, idx)                             which erasure statement names that event
     document(sha256, data)                       what was received of a partner, which events
                                                  cite by its hash; NULL once erased
 
@@ -126,6 +127,16 @@ class KeyEntryTable(EvidenceTable, table=True):
     __table_args__ = (CheckConstraint("length(kid) = 32"), _STRICT_WITHOUT_ROWID)
 
     kid: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    idx: int = Field(primary_key=True, sa_type=_INT)
+
+
+class NoticeTable(EvidenceTable, table=True):
+    """An entry that gives notice of the erasure of an event: only then may its data go."""
+
+    __tablename__ = "notice"
+    __table_args__ = _STRICT_WITHOUT_ROWID
+
+    eid: int = Field(primary_key=True, sa_type=_INT)
     idx: int = Field(primary_key=True, sa_type=_INT)
 
 
@@ -265,9 +276,10 @@ def _refuse(table: str, verb: str, condition: str = "1") -> str:
     )
 
 
-_FROZEN = ("entry", "tile", "checkpoint", "chain", "key_entry")
+_FROZEN = ("entry", "tile", "checkpoint", "chain", "key_entry", "notice")
 _NOT_AN_ERASURE = (
-    "NEW.data IS NOT NULL OR NEW.eid <> OLD.eid OR NEW.commitment <> OLD.commitment"
+    "NEW.data IS NOT NULL OR NEW.eid <> OLD.eid OR NEW.commitment <> OLD.commitment "
+    "OR NOT EXISTS (SELECT 1 FROM notice WHERE notice.eid = OLD.eid)"
 )
 EVIDENCE_TRIGGERS = (
     *(_refuse(table, verb) for table in _FROZEN for verb in ("UPDATE", "DELETE")),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.attacks.ledgers import BuiltLedger, build_ledger
 
-TINY, SMALL, TILED = 11, 16, 300
+TINY, SMALL, TILED = 12, 16, 300
 
 
 @pytest.fixture(scope="session")

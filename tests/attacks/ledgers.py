@@ -22,7 +22,7 @@ from ledger.disclosure import (
 )
 from ledger.entry import entry_leaf
 from ledger.epcis.parts import split_event
-from ledger.statement import Body, Capture, Gap, Policy, Seen, parse_statement
+from ledger.statement import Body, Capture, Erasure, Gap, Policy, Seen, parse_statement
 from ledger.store.batch import Receipt
 from ledger.store.evidence import EVIDENCE_NAME
 from ledger.store.intake import verify_submission
@@ -42,6 +42,8 @@ from tests.ledger.memory_log import (
 )
 
 CHECKPOINT_EVERY = 50
+# The entry that gives notice of an erasure, and the entry and position of the erased event.
+NOTICE, ERASED = 11, (7, 2)
 ENTRY_0 = "SELECT data FROM entry WHERE idx = 0"
 
 
@@ -127,7 +129,10 @@ def build_ledger(
     )
     while ledger.log.size < entries:
         n = int(ledger.log.size)
-        kinds[n % len(kinds)](n)
+        if n == NOTICE:
+            ledger.say(ledger.dairy, Erasure((ERASED,), 1, digest(n)))
+        else:
+            kinds[n % len(kinds)](n)
         if (n + 1) % CHECKPOINT_EVERY == 0 and n + 1 < entries - unsigned:
             ledger.publish()
         if n + 1 == entries - unsigned:

@@ -24,9 +24,10 @@ _ORDER = {
     "checkpoint": (0,),
     "chain": (3,),
     "key_entry": (1,),
+    "notice": (1, 0),
     "document": (0,),
 }
-TABLE_NAMES = ("entry", "event", "tile", "checkpoint", "chain", "key_entry", "signed")
+TABLE_NAMES = ("entry", "event", "tile", "checkpoint", "chain", "key_entry", "notice", "signed")
 
 
 @dataclass
@@ -44,11 +45,13 @@ class StoredRows:
     def signed_after(self) -> Sequence[Row]:
         return self.tables["signed"]
 
-    def batches(self, table: str) -> Iterator[list[Row]]:
+    def batches(self, table: str, start: int = 0) -> Iterator[list[Row]]:
+        assert not start
         order = _ORDER[table]
         yield sorted(self.tables[table], key=lambda row: [_sqlite_order(row[n]) for n in order])
 
-    def tiles(self, level: int | None) -> Iterable[Row]:
+    def tiles(self, level: int | None, start: int = 0) -> Iterable[Row]:
+        assert not start
         if level is None:
             return [row for row in self.tables["tile"] if row[0] not in range(8)]
         found = [row for row in self.tables["tile"] if row[0] == level]
@@ -59,6 +62,13 @@ class StoredRows:
 
     def fetch_entry(self, index: int) -> object:
         return next((row[1] for row in self.tables["entry"] if row[0] == index), None)
+
+    def fetch_partial(self, level: int, n: int, width: int) -> object:
+        return None
+
+    def fetch_place(self, kid: bytes, epoch: int, seq: int) -> object:
+        found = (row[3] for row in self.tables["chain"] if row[:3] == (kid, epoch, seq))
+        return next(found, None)
 
     def with_row(self, table: str, at: int, row: Row) -> "StoredRows":
         """Return a copy in which one row is another."""

@@ -27,6 +27,8 @@ def mutate(rows: StoredRows, dice: random.Random) -> tuple[StoredRows, str]:
     if isinstance(value, bytes):
         cut = dice.randrange(len(value) + 1)
         choices = [b"", value[:cut], value[cut:], value + value[:cut], value[:cut] + value]
+    elif value is None:
+        choices = [b"", bytes(80)]
     else:
         choices = [-1, 0, 2**63 - 1, -(2**63), value + 1]  # type: ignore[operator, list-item]
     junk: object = dice.choice([*choices, old[other][column]])

@@ -11,7 +11,7 @@ from ledger.cli.verify import audit_folder
 from ledger.disclosure import encode_event
 from ledger.statement import Erasure
 from tests.attacks.forger import forge
-from tests.attacks.ledgers import BuiltLedger, digest, event
+from tests.attacks.ledgers import NOTICE, BuiltLedger, digest, event
 
 CAPTURE_OF_TWO, CAPTURE_OF_THREE, WITHHELD = 12, 13, 9
 ERASE = "UPDATE event SET data = NULL WHERE eid = ? << 17 | ?"
@@ -71,20 +71,18 @@ def test_an_event_erased_without_notice_is_a_finding(attacked: Path) -> None:
     report = audit_folder(attacked)
     assert found(report) == [(11, CAPTURE_OF_TWO)]
     assert "without notice" in report.findings[0].what
-    assert (report.summary.events.erased, report.summary.events.missing) == (0, 1)
+    # One more was erased with notice.
+    assert (report.summary.events.erased, report.summary.events.missing) == (1, 1)
 
 
 def test_an_event_erased_after_notice_is_none(open_ledger: BuiltLedger) -> None:
-    notice = Erasure(((CAPTURE_OF_TWO, 1),), 0, digest(0))
-    open_ledger.say(open_ledger.gateway, notice)
+    open_ledger.say(open_ledger.gateway, Erasure(((CAPTURE_OF_TWO, 1),), 0, digest(0)))
     open_ledger.publish()
     open_ledger.close()
-    with forge(open_ledger.folder) as evidence:
-        evidence.execute(ERASE, (CAPTURE_OF_TWO, 1))
     report = audit_folder(open_ledger.folder)
     assert report.result is Result.VERIFIED, report.findings
-    assert report.summary.events.erased == 1
-    assert any("1 events, erased with notice" in text for text in report.not_checked)
+    assert report.summary.events.erased == 2
+    assert any("2 events, erased with notice" in text for text in report.not_checked)
 
 
 def test_a_notice_about_another_event_does_not_cover_an_erasure(
@@ -96,6 +94,19 @@ def test_a_notice_about_another_event_does_not_cover_an_erasure(
     with forge(open_ledger.folder) as evidence:
         evidence.execute(ERASE, (CAPTURE_OF_TWO, 1))
     assert found(audit_folder(open_ledger.folder)) == [(11, CAPTURE_OF_TWO)]
+
+
+def test_a_notice_row_that_no_statement_gives_excuses_nothing(attacked: Path) -> None:
+    with forge(attacked) as evidence:
+        evidence.execute("INSERT INTO notice VALUES (? << 17 | 1, 14)", (CAPTURE_OF_TWO,))
+        evidence.execute(ERASE, (CAPTURE_OF_TWO, 1))
+    assert found(audit_folder(attacked)) == [(11, CAPTURE_OF_TWO), (11, 14)]
+
+
+def test_a_notice_row_that_is_gone_is_missed(attacked: Path) -> None:
+    with forge(attacked) as evidence:
+        evidence.execute("DELETE FROM notice")
+    assert found(audit_folder(attacked)) == [(11, NOTICE)]
 
 
 def test_withheld_parts_are_counted_and_said_not_to_be_checked(small_ledger: Path) -> None:

@@ -41,7 +41,7 @@ def random_flip(
     table = dice.choice(tables)
     at = dice.randrange(len(rows.tables[table]))
     row = rows.tables[table][at]
-    column = dice.randrange(len(row))
+    column = dice.choice([n for n, value in enumerate(row) if value is not None])
     value = row[column]
     bit = dice.randrange(63 if isinstance(value, int) else 8 * len(value))  # type: ignore[arg-type]
     flipped = (*row[:column], flip(value, bit), *row[column + 1 :])

@@ -42,6 +42,7 @@ def test_an_erased_event_leaves_every_later_answer(world: World, reader: IndexRe
     erased, *others = reader.source().events_of(HERE)
     writer = open_writer(world.folder / "evidence.db")
     with raw(writer) as connection:
+        connection.execute("INSERT INTO notice VALUES (?, 0)", (erased.pin.eid,))
         connection.execute("UPDATE event SET data = NULL WHERE eid = ?", (erased.pin.eid,))
     writer.dispose()
     assert [one.pin.eid for one in reader.source().events_of(HERE)] == [

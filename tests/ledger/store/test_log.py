@@ -166,7 +166,11 @@ def test_an_event_may_be_erased_and_keeps_its_commitment(world: World, log: Log)
     append(log, world.gateway.capture(1))
     (before,) = log.reader.load_events(5)
     connection = sqlite3.connect(world.folder / "evidence.db")
-    connection.execute("UPDATE event SET data = NULL WHERE eid >> 17 = 5")
+    erase = "UPDATE event SET data = NULL WHERE eid >> 17 = 5"
+    with pytest.raises(sqlite3.IntegrityError, match="for ever"):
+        connection.execute(erase)  # Nobody has given notice.
+    connection.execute("INSERT INTO notice VALUES (5 << 17, 6)")
+    connection.execute(erase)
     connection.commit()
     connection.close()
     (after,) = log.reader.load_events(5)
