@@ -16,7 +16,6 @@ A 2xx answer follows COMMIT, never comes before it. What was refused left nothin
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future  # noqa: TC003 - FastAPI reads annotations
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -28,7 +27,7 @@ from ledger.api.served import served
 from ledger.cose import read_array_head, read_byte_string
 from ledger.disclosure import Submission, decode_submission, decode_submission_json
 from ledger.errors import ParseError, TagtrailError
-from ledger.store.batch import Receipt
+from ledger.store.sequencer import Answer
 
 ONE_CBOR = "application/vnd.tagtrail.submission+cbor"
 MANY_CBOR = "application/vnd.tagtrail.submissions+cbor"
@@ -57,68 +56,36 @@ async def post_statements(request: Request) -> Response:
     else:
         decoded = await run_in_threadpool(decode, body)
     if isinstance(decoded, Submission):
-        (future,) = served(request).sequencer.submit_all([decoded])
-        await _all_done([future])
-        receipt = future.result()
-        return _answer(200 if receipt.known else 201, _describe(receipt))
-    results = await _submit_many(request, decoded)
-    return _answer(200, {"results": results})
+        (answer,) = await _submit(request, [decoded])
+        if isinstance(answer, TagtrailError):
+            raise answer
+        return _answer(200 if answer.known else 201, _describe(answer))
+    answers = iter(
+        await _submit(request, [item for item in decoded if isinstance(item, Submission)])
+    )
+    results = [next(answers) if isinstance(item, Submission) else item for item in decoded]
+    return _answer(200, {"results": [_describe(result) for result in results]})
 
 
-async def _submit_many(request: Request, decoded: Sequence[_Decoded]) -> list[object]:
-    """Submit what was decoded, in order; return what became of each item."""
-    good = [item for item in decoded if isinstance(item, Submission)]
-    futures = served(request).sequencer.submit_all(good)
-    await _all_done(futures)
-    receipts = iter(futures)
-    results: list[object] = []
-    for item in decoded:
-        error = item if isinstance(item, TagtrailError) else None
-        if error is None:
-            future = next(receipts)
-            failed = future.exception()
-            if failed is None:
-                results.append(_describe(future.result()))
-                continue
-            if not isinstance(failed, TagtrailError):
-                raise failed
-            error = failed
-        results.append({"problem": describe_error(error).as_json()})
-    return results
+async def _submit(request: Request, submissions: Sequence[Submission]) -> Sequence[Answer]:
+    """Submit what was decoded, in order; return what became of each."""
+    if not submissions:
+        return ()
+    return await asyncio.wrap_future(served(request).sequencer.submit_all(submissions))
 
 
-def _describe(receipt: Receipt) -> dict[str, object]:
+def _describe(answer: Answer) -> dict[str, object]:
+    if isinstance(answer, TagtrailError):
+        return {"problem": describe_error(answer).as_json()}
     return {
-        "index": receipt.index,
-        "statement_id": receipt.statement_id.hex(),
-        "known": receipt.known,
+        "index": answer.index,
+        "statement_id": answer.statement_id.hex(),
+        "known": answer.known,
     }
 
 
 def _answer(status: int, value: object) -> Response:
     return Response(msgspec.json.encode(value), status, media_type=JSON)
-
-
-async def _all_done(futures: "Sequence[Future[Receipt]]") -> None:
-    """Wait until every future has an answer, with one wake-up for all of them."""
-    if not futures:
-        return
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-    others = iter(range(len(futures) - 1))  # `next` on it is atomic; the last finds it empty.
-
-    def count(_: "Future[Receipt]") -> None:
-        if next(others, None) is None:
-            loop.call_soon_threadsafe(_finish, done)
-
-    for future in futures:
-        future.add_done_callback(count)
-    await done
-
-
-def _finish(done: "asyncio.Future[None]") -> None:
-    if not done.done():  # The request may have been given up meanwhile.
-        done.set_result(None)
 
 
 async def _read_body(request: Request) -> bytes:

@@ -25,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ledger.disclosure import Submission
 from ledger.errors import TagtrailError
@@ -42,9 +42,8 @@ SWITCH_INTERVAL_S = 0.001
 
 _log = logging.getLogger("tagtrail.sequencer")
 
-_Group = list[tuple[VerifiedSubmission, "Future[Receipt]"]]
-_Task = Future[_Group]
-"""A group that is being verified."""
+Answer = Receipt | TagtrailError
+"""What became of one submission: its place, or why it has none."""
 
 
 class BusyError(TagtrailError):
@@ -81,8 +80,10 @@ class Sequencer:
         self._end_process = end_process
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._pool = ThreadPoolExecutor(self._limits.verify_threads, "verify")
-        self._queue: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._held: _Task | None = None  # Taken from the queue by the writer, not yet done.
+        self._queue: queue.SimpleQueue[Future[_Group] | None] = queue.SimpleQueue()
+        self._held: Future[_Group] | None = (
+            None  # Taken from the queue by the writer, not yet done.
+        )
         self._lock = threading.Lock()
         self._waiting = 0  # Submissions that are taken and not yet answered.
         self._stopping = False
@@ -91,28 +92,28 @@ class Sequencer:
         self._writer.start()
 
     def submit(self, submission: Submission) -> "Future[Receipt]":
-        """Return the receipt to come; it fails with what `submit_all` tells."""
-        return self.submit_all([submission])[0]
+        """Return the receipt to come; it fails with what `submit_all` would answer."""
+        one: Future[Receipt] = Future()
+        one.set_running_or_notify_cancel()
+        self.submit_all([submission]).add_done_callback(lambda group: _unwrap(group, one))
+        return one
 
     def submit_all(
         self, submissions: Sequence[Submission], documents: Sequence[bytes | None] = ()
-    ) -> "list[Future[Receipt]]":
-        """Return the receipts to come of `submissions`, applied in this order.
+    ) -> "Future[list[Answer]]":
+        """Return the answers to come to `submissions`, applied in this order.
 
         `documents` are what the events of each were made of, kept with them; or none at all.
-        Each fails by itself: `ParseError`, `VerificationError` (commitments),
-        `RefusedError` (the rules of the log). Raises `BusyError` if they do not fit.
+        Each is answered by itself: a receipt, `ParseError`, `VerificationError`
+        (commitments) or `RefusedError` (the rules of the log). Raises `BusyError` if they do
+        not fit.
         """
-        futures: list[Future[Receipt]] = [Future() for _ in submissions]
-        for future in futures:
-            future.set_running_or_notify_cancel()  # From now on nobody can cancel it.
-            future.add_done_callback(self._answered)
-        documents = documents or [None] * len(futures)
-        group = list(zip(submissions, documents, futures, strict=True))
+        group = _Group(submissions, documents or [None] * len(submissions))
+        group.answers.set_running_or_notify_cancel()  # From now on nobody can cancel it.
         with self._lock:
-            self._reserve(len(group))
+            self._reserve(len(submissions))
             self._queue.put(self._pool.submit(self._verify, group))
-        return futures
+        return group.answers
 
     @property
     def waiting(self) -> int:
@@ -139,34 +140,32 @@ class Sequencer:
             raise BusyError(f"{self._waiting} submissions are waiting")
         self._waiting += count
 
-    def _answered(self, _: "Future[Receipt]") -> None:
+    def _release(self, group: "_Group") -> None:
         with self._lock:
-            self._waiting -= 1
+            self._waiting -= len(group.submissions)
 
     # --- In the pool --------------------------------------------------------------------
 
-    def _verify(
-        self, group: "list[tuple[Submission, bytes | None, Future[Receipt]]]"
-    ) -> _Group:
-        """Return what of `group` is sound; the rest is answered at once."""
-        verified: _Group = []
+    def _verify(self, group: "_Group") -> "_Group":
+        """Verify each submission of `group` as far as it goes without the log's end."""
         try:
-            for submission, document, future in group:
-                try:
-                    one = verify_submission(
-                        submission,
-                        self._log.keys(),
-                        origin=self._log.origin,
-                        document=document,
-                    )
-                    verified.append((one, future))
-                except TagtrailError as error:
-                    future.set_exception(error)
+            for submission, document in zip(group.submissions, group.documents, strict=True):
+                group.verified.append(self._try_verify(submission, document))
         except BaseException as error:
             _log.critical("verification failed: %r", error)
-            _fail([future for _, _, future in group], error)
+            self._fail([group], error)
             raise
-        return verified
+        return group
+
+    def _try_verify(
+        self, submission: Submission, document: bytes | None
+    ) -> VerifiedSubmission | TagtrailError:
+        try:
+            return verify_submission(
+                submission, self._log.keys(), origin=self._log.origin, document=document
+            )
+        except TagtrailError as error:
+            return error
 
     # --- On the writer's thread ---------------------------------------------------------
 
@@ -175,11 +174,11 @@ class Sequencer:
             if batch := self._gather():
                 self._commit(batch)
 
-    def _gather(self) -> _Group:
-        """Return the next batch: at least one group, unless the end has come."""
-        batch: _Group = []
-        deadline = 0.0
-        while len(batch) < self._limits.batch_entries:
+    def _gather(self) -> "list[_Group]":
+        """Return what the next batch is made of: a group at least, unless the end has come."""
+        batch: list[_Group] = []
+        taken, deadline = 0, 0.0
+        while taken < self._limits.batch_entries:
             if self._held is None:
                 if batch and self._queue.empty():
                     break
@@ -192,34 +191,62 @@ class Sequencer:
                 if not self._held.done():
                     break
             if self._held.exception() is None:
-                batch.extend(self._held.result())
+                batch.append(self._held.result())
+                taken += len(batch[-1].submissions)
             self._held = None
             deadline = deadline or time.monotonic() + self._limits.batch_wait_us / 1e6
         return batch
 
-    def _commit(self, batch: _Group) -> None:
+    def _commit(self, batch: "list[_Group]") -> None:
         """Append `batch` and answer it; whatever fails here ends the process instead.
 
         A rule that refuses a statement is an outcome. An exception is a disk that failed,
         or a defect after which this process cannot vouch for what it holds in memory.
         """
+        sound = [
+            one
+            for group in batch
+            for one in group.verified
+            if isinstance(one, VerifiedSubmission)
+        ]
         try:
-            outcomes = self._log.append([submission for submission, _ in batch])
+            outcomes = iter(self._log.append(sound))
         except BaseException as error:
             _log.critical("append failed, nothing more is acknowledged: %r", error)
             logging.shutdown()
             self._end_process(EXIT_STORAGE)
-            _fail([future for _, future in batch], error)
+            self._fail(batch, error)
             raise
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Receipt):
-                future.set_result(outcome)
-            else:
-                future.set_exception(outcome)
+        for group in batch:
+            answers: list[Answer] = [
+                one if isinstance(one, TagtrailError) else next(outcomes)
+                for one in group.verified
+            ]
+            self._release(group)
+            group.answers.set_result(answers)
+
+    def _fail(self, groups: "Sequence[_Group]", error: BaseException) -> None:
+        """Answer `groups` with an `error` that is not theirs."""
+        for group in groups:
+            self._release(group)
+            group.answers.set_exception(error)
 
 
-def _fail(futures: "Sequence[Future[Receipt]]", error: BaseException) -> None:
-    """Give `error` to every one of `futures` that has no answer yet."""
-    for future in futures:
-        if not future.done():
-            future.set_exception(error)
+@dataclass(slots=True)
+class _Group:
+    """What one call of `submit_all` brought: verified in one task, answered at once."""
+
+    submissions: Sequence[Submission]
+    documents: Sequence[bytes | None]
+    verified: list[VerifiedSubmission | TagtrailError] = field(default_factory=list)
+    answers: "Future[list[Answer]]" = field(default_factory=Future)
+
+
+def _unwrap(group: "Future[list[Answer]]", one: "Future[Receipt]") -> None:
+    """Give the only answer of `group` to `one`."""
+    failed = group.exception()
+    answer = failed or group.result()[0]
+    if isinstance(answer, BaseException):
+        one.set_exception(answer)
+    else:
+        one.set_result(answer)

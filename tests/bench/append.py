@@ -32,9 +32,10 @@ from threading import Event, Thread
 
 from ledger.disclosure import Submission, encode_event, shown_parts
 from ledger.statement import parse_statement, verify_signature
+from ledger.store.batch import Receipt
 from ledger.store.index import open_index
 from ledger.store.log import Log
-from ledger.store.sequencer import Sequencer
+from ledger.store.sequencer import Answer, Sequencer
 from tests.bench.workload import Work
 from tests.crash.faulty_vfs import FaultyVfs, load_library
 from tests.ledger.store.parties import World
@@ -85,31 +86,29 @@ def append_all(log: Log, work: Work) -> Measured:
     """Submit group after group with at most three under way; return what it took."""
     sequencer = Sequencer(log)
     waits: list[float] = []
-    under_way: list[list[Future[object]]] = []
+    under_way: list[Future[list[Answer]]] = []
     written, began = bytes_written(), time.perf_counter()
 
-    def submit(group: list[Submission]) -> list[Future[object]]:
+    def submit(group: list[Submission]) -> Future[list[Answer]]:
         sent = time.perf_counter()
-        futures: list[Future[object]] = list(sequencer.submit_all(group))  # type: ignore[arg-type]
-        for future in futures:
-            future.add_done_callback(lambda _: waits.append(time.perf_counter() - sent))
-        return futures
+        answers = sequencer.submit_all(group)
+        answers.add_done_callback(lambda _: waits.append(time.perf_counter() - sent))
+        return answers
 
     for group in work.groups():
         under_way.append(submit(group))
         if len(under_way) == UNDER_WAY_MAX:
             settle(under_way.pop(0))
-    for futures in under_way:
-        settle(futures)
+    for answers in under_way:
+        settle(answers)
     taken = time.perf_counter() - began
     sequencer.stop()
     return Measured(work.events, taken, bytes_written() - written, waits)
 
 
-def settle(futures: list[Future[object]]) -> None:
+def settle(answers: Future[list[Answer]]) -> None:
     """Wait for receipts; a refusal fails the run."""
-    for future in futures:
-        future.result()
+    assert all(isinstance(answer, Receipt) for answer in answers.result())
 
 
 @contextmanager

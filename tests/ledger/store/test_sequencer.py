@@ -8,6 +8,7 @@ import pytest
 
 from ledger.disclosure import CommitmentError, Submission
 from ledger.errors import ParseError, RefusedError
+from ledger.store.batch import Receipt
 from ledger.store.log import Log
 from ledger.store.sequencer import BusyError, Sequencer, SequencerLimits
 from tests.ledger.store.parties import DAIRY, Source, World
@@ -40,7 +41,7 @@ def test_each_bad_submission_fails_by_itself_and_in_its_own_way(
     good = world.gateway.capture(2)
     forged = Submission(good.statement[:-1] + bytes([good.statement[-1] ^ 1]), good.events)
     stranger = Source("stranger", DAIRY).capture(1)
-    futures = sequencer.submit_all(
+    answers = sequencer.submit_all(
         [
             Submission(b"nothing", ()),
             Submission(good.statement, good.events[:1]),
@@ -48,14 +49,20 @@ def test_each_bad_submission_fails_by_itself_and_in_its_own_way(
             stranger,
             good,
         ]
-    )
-    errors = [one.exception(ANSWER_S) for one in futures]
-    assert [type(error) for error in errors[:2]] == [ParseError, CommitmentError]
-    assert [error.check for error in errors[2:4] if isinstance(error, RefusedError)] == [
+    ).result(ANSWER_S)
+    assert [type(answer) for answer in answers[:2]] == [ParseError, CommitmentError]
+    assert [answer.check for answer in answers[2:4] if isinstance(answer, RefusedError)] == [
         "signature",
         "kid",
     ]
-    assert futures[4].result().index == 5
+    assert isinstance(answers[4], Receipt)
+    assert answers[4].index == 5
+
+
+def test_a_lone_bad_submission_fails_as_itself(sequencer: Sequencer) -> None:
+    with pytest.raises(ParseError):
+        sequencer.submit(Submission(b"nothing", ())).result(ANSWER_S)
+    assert sequencer.waiting == 0
 
 
 def test_a_full_queue_is_busy_before_any_work_is_done(world: World, log: Log) -> None:
@@ -64,7 +71,7 @@ def test_a_full_queue_is_busy_before_any_work_is_done(world: World, log: Log) ->
     with pytest.raises(BusyError):
         sequencer.submit_all(submissions)
     assert sequencer.waiting == 0
-    assert len(sequencer.submit_all(submissions[:3])) == 3
+    assert len(sequencer.submit_all(submissions[:3]).result(ANSWER_S)) == 3
     sequencer.stop()
     with pytest.raises(BusyError, match="stopping"):
         sequencer.submit(submissions[3])
