@@ -54,6 +54,7 @@ class BundleSummary:
     parts: PartCounts = field(default_factory=PartCounts)
     has_answer: bool = False
     answer_compared: bool = False
+    answer_by_other_rules: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +180,7 @@ class BundleAudit:
         answer = AnswerAudit(events.known, size=size, root=root)
         yield from answer.check(bundle.answer)
         self.summary.answer_compared = answer.compared
+        self.summary.answer_by_other_rules = answer.other_rules
 
 
 def known_events(bundle: Bundle) -> list[KnownEvent]:

@@ -28,8 +28,8 @@ from ledger.provenance.listed import ListedSource
 from ledger.provenance.source import KnownEvent
 
 ANSWER_RULES = 1
-"""Grows where the engine answers otherwise from the same events: older answers are then
-held against the places of their evidence only."""
+"""Grows where the engine answers otherwise from the same events: an answer by other rules
+cannot be judged, only its evidence can."""
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 SHOWN_CHARACTERS_MAX = 200
 DIFFERENCES_MAX = 10
@@ -96,10 +96,12 @@ def read_asked(answer: Row) -> Asked:
         case {
             "epc": str(key),
             "as_of": {"size": int(size), "root": None | str() as root, "time": str(time)},
-        } if size >= 0 and not isinstance(size, bool):
+            "rules": int(rules),
+        } if size >= 0 and rules > 0 and bool not in (type(size), type(rules)):
             at_us = parse_time_us(time, "answer as_of.time")
         case _:
-            raise ParseError("answer", "does not say what it was asked: epc, size and time")
+            want = "epc, size and time, and by which rules it was worked out"
+            raise ParseError("answer", f"does not say what it was asked: {want}")
     if format_time(at_us) != time:
         raise ParseError("answer as_of.time", f"{time[:60]!r} is not in its one spelling")
     return Asked(key, size=size, root=root, at_us=at_us)
@@ -138,7 +140,10 @@ def _place(value: object) -> Iterator[Place]:
 
 
 class AnswerAudit:
-    """One answer, held against the events of its bundle; `compared` once it was worked out."""
+    """One answer, held against the events of its bundle.
+
+    It is `compared` with what they give, unless it was worked out by `other_rules`.
+    """
 
     def __init__(self, events: Sequence[KnownEvent], *, size: int | None, root: str) -> None:
         """Hold answers against `events` of a log with that checkpoint (None is unreadable)."""
@@ -146,6 +151,7 @@ class AnswerAudit:
         self._size = size
         self._root = root
         self.compared = False
+        self.other_rules = False
 
     def check(self, data: bytes) -> Iterator[Finding]:
         """Yield what the events do not support."""
@@ -166,8 +172,9 @@ class AnswerAudit:
             return
         yield from self._check_places(answer)
         yield from self._check_root(asked)
-        if answer.get("rules") == ANSWER_RULES:
-            self.compared = True
+        self.compared = answer["rules"] == ANSWER_RULES
+        self.other_rules = not self.compared
+        if self.compared:
             yield from self._compare(answer, asked)
 
     def _check_places(self, answer: Row) -> Iterator[Finding]:

@@ -18,6 +18,10 @@ from ledger.audit.report import HEADLINES, NO_WITNESSES, PERMANENT, finding_line
 from ledger.audit.trustfile import Trust
 
 NO_TRUST = "Without --trust nobody's signature is known: name the log's trust.toml."
+OTHER_RULES = (
+    "The answer was worked out by other rules than this version's, so its claims cannot be "
+    "compared; its evidence was looked at."
+)
 ISSUERS_SHOWN_MAX = 20
 _CHOSEN = (
     "That the bundle shows every event of the log that is about its item: its maker chose.",
@@ -46,6 +50,8 @@ def report_bundle(data: bytes, trust: Trust | None, *, target: str) -> BundleRep
     audit, findings = BundleAudit(data, trust), Findings()
     findings.extend(audit.run())
     undecided = [] if trust is not None else [NO_TRUST]
+    if audit.summary.answer_by_other_rules:
+        undecided.append(OTHER_RULES)
     return BundleReport(
         target=target,
         summary=audit.summary,
@@ -72,11 +78,6 @@ def _list_not_checked(summary: BundleSummary, trust: Trust | None) -> Iterator[s
         yield (
             f"Whether one of the {parts.nameless} events whose part 0 is withheld declares "
             "that another event is wrong."
-        )
-    if summary.has_answer and not summary.answer_compared:
-        yield (
-            "The claims of the answer: it was worked out by other rules than this version's, "
-            "so only that its evidence is here was looked at."
         )
     if summary.unjudged:
         yield (

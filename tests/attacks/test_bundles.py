@@ -415,12 +415,20 @@ def test_names_that_no_evidence_supports(scene: BundleScene) -> None:
     assert checks(scene, answered(scene, lambda a: a.update(names={"x": "Best Dairy"}))) == {14}
 
 
-def test_an_answer_by_other_rules_is_held_against_its_evidence_alone(
+def test_an_answer_by_other_rules_cannot_be_judged(
     scene: BundleScene,
 ) -> None:
     report = judge(scene, answered(scene, lambda a: a.update(rules=99)))
-    assert report.result is Result.VERIFIED
-    assert any("other rules" in text for text in report.not_checked)
+    assert report.findings == []
+    assert report.result.exit_code == 3
+    assert "other rules" in report.undecided[0]
+
+
+def test_an_answer_that_does_not_name_its_rules(scene: BundleScene) -> None:
+    for rules in (None, 0, -1, True, "1", 1.0):
+        lie = answered(scene, lambda a, rules=rules: a.update(rules=rules))  # type: ignore[misc]
+        assert checks(scene, lie) == {1}
+    assert checks(scene, answered(scene, lambda a: a.pop("rules"))) == {1}
 
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b'{"epc": 1}', b"\xff", b"[" * 100_000])
@@ -470,4 +478,4 @@ def test_any_flipped_bit_is_found(scene: BundleScene) -> None:
         flip = bytearray(data)
         flip[bit // 8] ^= 1 << bit % 8
         report = judge(scene, bytes(flip))
-        assert report.result is Result.TAMPERED, f"seed 1, flip {n}: bit {bit}"
+        assert report.result.exit_code in (1, 3), f"seed 1, flip {n}: bit {bit}"
