@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ingest.database import SpoolError
-from ingest.delivery import next_delay
+from ingest.delivery import SEEN_SECONDS, next_delay
 from ingest.mqtt import BrokerUrl, Delivery, Subscriber
 from ingest.pipeline import (
     MESSAGES_PER_BATCH,
@@ -88,7 +88,7 @@ class Gateway:
         # Opened here once, so that what is wrong shows before anything is subscribed to.
         self._signers = open_signers(settings, self._how.plan)
         Processor(settings, self._how.plan, signers=self._signers).close()
-        Courier(settings.folder, self._how.ledger_url).close()
+        Courier(settings, self._how.ledger_url).close()
         threads = [
             threading.Thread(target=self._guard, args=(loop,), name=name)
             for name, loop in (
@@ -198,10 +198,13 @@ class Gateway:
                 self._arrived.set()
 
     def _deliver(self) -> None:
-        delay = 0.0
-        with Courier(self._how.settings.folder, self._how.ledger_url) as courier:
+        delay, see_at = 0.0, 0.0
+        with Courier(self._how.settings, self._how.ledger_url) as courier:
             while not self._stopping.wait(delay):
                 try:
+                    if time.monotonic() >= see_at:
+                        see_at = time.monotonic() + SEEN_SECONDS
+                        _report(courier.see())
                     delivered = courier.deliver()
                 except SpoolError as error:
                     _LOG.error("the outbox cannot be settled: %s", error)
@@ -217,3 +220,8 @@ class Gateway:
                 if not delay and not delivered.accepted:
                     self._sealed.wait(IDLE_SECONDS)
                     self._sealed.clear()
+
+
+def _report(wrong: str | None) -> None:
+    if wrong is not None:
+        _LOG.error("the ledger's checkpoint does not hold: %s", wrong)

@@ -16,7 +16,12 @@ from ledger.client.http import (
     LedgerRefusedError,
     LedgerUnavailableError,
 )
+from ledger.errors import VerificationError
+from ledger.statement import Seen
+from ledger.tlog.checkpoint import parse_signed_checkpoint, verify_signed_checkpoint
+from ledger.tlog.note import Ed25519Verifier, parse_vkey
 
+SEEN_SECONDS = 30.0
 BACKOFF_SECONDS_MIN = 0.25
 BACKOFF_SECONDS_MAX = 60.0
 
@@ -60,6 +65,27 @@ def deliver_once(
     outbox.settle(accepted, list(refused.values()))
     stage("settled")
     return Delivered(accepted=len(accepted), refused=len(refused))
+
+
+def see_checkpoint(outbox: Outbox, client: CaptureClient, *, origin: str, vkey: str) -> None:
+    """Fetch the log's newest checkpoint, verify it, and keep it for the next statements.
+
+    A statement that names a checkpoint was not signed before it. Raises
+    `LedgerUnavailableError` where there is none to be had, `VerificationError` where the log
+    key did not sign it, or where the log now has another root at a size it showed before.
+    """
+    data = client.fetch_checkpoint()
+    signed = parse_signed_checkpoint(data)
+    verifier = Ed25519Verifier(parse_vkey(vkey))
+    verify_signed_checkpoint(signed, origin=origin, verifiers=[verifier])
+    checkpoint, last = signed.checkpoint, outbox.seen()
+    if last is not None and last.size == checkpoint.size and last.root != checkpoint.root:
+        raise VerificationError(
+            f"the log shows two roots at size {last.size}: {last.root.hex()} before, now"
+            f" {checkpoint.root.hex()}"
+        )
+    if checkpoint.size > 0:
+        outbox.store_seen(Seen(checkpoint.size, checkpoint.root), data)
 
 
 def next_delay(delay: float, delivered: Delivered) -> float:

@@ -25,6 +25,7 @@ import msgspec
 from ingest.database import open_database, transaction
 from ingest.drafts import Draft, Unresolved
 from ingest.sealing import Head, Sealed
+from ledger.statement import Seen
 from ledger.tlog.merkle import Hash
 
 VERSION = 1
@@ -41,6 +42,9 @@ CREATE TABLE statement (
 CREATE TABLE receipt (
   statement_id BLOB PRIMARY KEY, kid BLOB NOT NULL, seq INTEGER NOT NULL,
   idx INTEGER NOT NULL, events INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE seen (
+  one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, root BLOB NOT NULL,
+  note BLOB NOT NULL);
 CREATE TABLE state (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE evidence (root BLOB PRIMARY KEY, messages BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE unresolved (
@@ -181,6 +185,21 @@ class Outbox:
             db.executemany(
                 "UPDATE statement SET refused = ? WHERE id = ?",
                 [(why, one.id) for one, why in refused],
+            )
+
+    def seen(self) -> Seen | None:
+        """Return the newest checkpoint that was verified, None before the first."""
+        row = self._db.execute("SELECT size, root FROM seen").fetchone()
+        return None if row is None else Seen(row[0], Hash(row[1]))
+
+    def store_seen(self, seen: Seen, note: bytes) -> None:
+        """Keep a verified checkpoint with its signed note, if it is larger than the last."""
+        with transaction(self._db) as db:
+            db.execute(
+                "INSERT INTO seen VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET"
+                " size = excluded.size, root = excluded.root, note = excluded.note"
+                " WHERE excluded.size > size",
+                (seen.size, seen.root, note),
             )
 
     def unpark(self) -> int:

@@ -7,6 +7,7 @@ drive them:
 * `process`   the next messages of the inbox into statements: quarantine, then one
               transaction of the outbox with all that came of them
 * `deliver`   statements to the ledger, and their receipts
+* `see`       the log's newest checkpoint, verified, for later statements to name
 
 What survives a crash between any two of these writes: `process` is a function of the inbox,
 the plan and the state in the outbox, so what was not committed is done again, the same way.
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
-from ingest.delivery import Delivered, deliver_once
+from ingest.delivery import Delivered, deliver_once, see_checkpoint
 from ingest.drafts import Draft, Outcome, Unresolved
 from ingest.inbox import Inbox, Kept
 from ingest.outbox import Outbox, Work
@@ -29,9 +30,10 @@ from ingest.reads import TICK_TOPIC, Arrival
 from ingest.sealing import Head, Pen, Sealed, seal
 from ingest.settings import Settings, SettingsError, load_signers
 from ingest.site import Site, encode_tick
-from ledger.client.http import CaptureClient
+from ledger.client.http import CaptureClient, LedgerRefusedError, LedgerUnavailableError
 from ledger.cose import Signer
 from ledger.disclosure import EVENT_KEY_SIZE
+from ledger.errors import ParseError, VerificationError
 from ledger.gs1.epc import canonical_key
 from ledger.statement import Claims
 
@@ -180,12 +182,14 @@ class Processor:
             by_party.setdefault(canonical_key(draft.party), []).append(draft)
         sealed: list[Sealed] = []
         heads: dict[bytes, Head] = {}
+        seen = self._outbox.seen()
         for party, mine in by_party.items():
             issuer, signer = self._signers[party]
             pen = Pen(
                 signer=signer,
                 claims=Claims(iss=issuer, aud=self._origin, iat=self._clock_us() // _US),
                 draw=lambda: secrets.token_bytes(EVENT_KEY_SIZE),
+                seen=seen,
             )
             signed, head = seal(mine, pen, self._outbox.head(signer.kid))
             sealed += signed
@@ -219,11 +223,12 @@ class Courier:
     """Statements to the ledger, by a thread of its own."""
 
     def __init__(
-        self, folder: Path, ledger_url: str, *, stage: Callable[[str], None] = no_stage
+        self, settings: Settings, ledger_url: str, *, stage: Callable[[str], None] = no_stage
     ) -> None:
-        """Open the outbox in `folder`; connects to the ledger at the first delivery."""
-        self._outbox = Outbox(folder)
+        """Open the folder's outbox; connects to the ledger at the first request."""
+        self._outbox = Outbox(settings.folder)
         self._client = CaptureClient(ledger_url)
+        self._settings = settings
         self._stage = stage
 
     def __enter__(self) -> Self:
@@ -240,6 +245,27 @@ class Courier:
     def deliver(self) -> Delivered:
         """Send what waits, once."""
         return deliver_once(self._outbox, self._client, stage=self._stage)
+
+    def see(self) -> str | None:
+        """Look at the log's checkpoint; return what is wrong with it, None if nothing is.
+
+        A log that cannot be asked now, or whose key the settings do not name, is nothing wrong.
+        """
+        if self._settings.log is None:
+            return None
+        try:
+            see_checkpoint(
+                self._outbox,
+                self._client,
+                origin=self._settings.origin,
+                vkey=self._settings.log,
+            )
+        except (LedgerUnavailableError, LedgerRefusedError):
+            return None
+        except (VerificationError, ParseError) as error:
+            return str(error)
+        self._stage("checkpoint seen")
+        return None
 
     def unpark(self) -> int:
         """Let what was refused before try again; returns how many statements."""

@@ -143,6 +143,10 @@ def _replay_into(
 ) -> Replayed:
     folder = settings.folder
     with FolderLock(folder):
+        with Courier(settings, ledger[0]) as courier:
+            wrong = courier.see()
+        if wrong is not None:
+            raise ReplayError(f"the ledger's checkpoint does not hold: {wrong}")
         with Processor(settings, plan) as processor:
             before = read_health(folder)
             newest = _newest(folder)
@@ -154,7 +158,7 @@ def _replay_into(
             processor.keep_tick(everything=True)
             while processor.process():
                 pass
-        undelivered = _deliver_all(folder, *ledger)
+        undelivered = _deliver_all(settings, *ledger)
         with InboxReader(folder) as inbox:
             quarantined = tuple(inbox.quarantine(after=newest))
         return Replayed(
@@ -170,11 +174,11 @@ def _newest(folder: Path) -> int:
         return inbox.counts().newest_id
 
 
-def _deliver_all(folder: Path, ledger_url: str, patience_s: float) -> str | None:
+def _deliver_all(settings: Settings, ledger_url: str, patience_s: float) -> str | None:
     """Deliver until nothing waits; return why it ended sooner, if it did."""
     deadline = time.monotonic() + patience_s
     delay = 0.0
-    with Courier(folder, ledger_url) as courier:
+    with Courier(settings, ledger_url) as courier:
         courier.unpark()
         while True:
             delivered = courier.deliver()
@@ -184,7 +188,7 @@ def _deliver_all(folder: Path, ledger_url: str, patience_s: float) -> str | None
                 break
             delay = next_delay(delay, delivered)
             time.sleep(delay)
-    parked = read_health(folder).parked
+    parked = read_health(settings.folder).parked
     if parked:
         return f"the ledger refused {len(parked)} statements: {parked[0].why}"
     _wait_for_index(ledger_url)

@@ -131,6 +131,7 @@ class Ledger(ThreadingHTTPServer):
         self.down = False
         self.repeats = 0
         self.writing = threading.Lock()
+        self.note: bytes | None = None
 
     @property
     def url(self) -> str:
@@ -172,6 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.writing:
             results = [self.server.take(one) for one in batch]
         self._reply(200, json.dumps({"results": results}).encode())
+
+    def do_GET(self) -> None:
+        note = self.server.note if self.path == "/checkpoint" else None
+        self._reply(503 if note is None else 200, note or b"")
 
     def _reply(self, status: int, body: bytes) -> None:
         self.send_response(status)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,18 @@ from ingest.plan import Plan
 from ingest.reads import Arrival
 from ingest.sealing import EVENTS_PER_STATEMENT, GRADE
 from ingest.settings import Settings, SettingsError, load_settings, load_signers
+from ledger.cose import Ed25519Signer
 from ledger.errors import ParseError
 from ledger.keyfile import read_public_key
-from ledger.statement import Capture
+from ledger.statement import Capture, Seen
+from ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
+from ledger.tlog.merkle import Hash, TreeSize
+from ledger.tlog.note import Ed25519Signer as NoteSigner
+from ledger.tlog.note import format_vkey
 from tests.ingest.scene import (
     DAIRY,
     FARM,
+    ORIGIN,
     STATION,
     T0,
     Ledger,
@@ -63,8 +70,12 @@ class Line:
                 pass
 
     def deliver(self) -> Delivered:
-        with Courier(self.settings.folder, self.ledger.url) as courier:
+        with Courier(self.settings, self.ledger.url) as courier:
             return courier.deliver()
+
+    def see(self) -> str | None:
+        with Courier(self.settings, self.ledger.url) as courier:
+            return courier.see()
 
     @property
     def health(self) -> Health:
@@ -168,7 +179,7 @@ def test_a_refused_statement_is_parked_and_its_key_waits_behind_it(tmp_path: Pat
         assert parked.behind == one.health.waiting - 1
         assert not one.health.is_settled
         one.ledger.refuse = set()
-        with Courier(one.settings.folder, one.ledger.url) as courier:
+        with Courier(one.settings, one.ledger.url) as courier:
             assert courier.unpark() == 1
         one.deliver()
         assert one.health.is_settled
@@ -229,6 +240,52 @@ def test_a_folder_has_one_gateway(tmp_path: Path) -> None:
 def test_a_plan_with_a_party_that_has_no_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="9506000134369"):
         Processor(make_folder(tmp_path / "g"), TWO_PARTIES)
+
+
+def checkpoint(size: int, root: bytes, key: str = "log", origin: str = ORIGIN) -> bytes:
+    """Return a signed checkpoint of the log whose key is made of the text `key`."""
+    body = Checkpoint(origin=origin, size=TreeSize(size), root=Hash(root))
+    return sign_checkpoint(body, [log_key(key)])
+
+
+def log_key(text: str) -> NoteSigner:
+    return NoteSigner(ORIGIN, Ed25519Signer(sha256(text.encode()).digest()))
+
+
+def test_a_statement_names_the_newest_checkpoint_that_was_verified(tmp_path: Path) -> None:
+    with line(tmp_path) as one:
+        one.settings = replace(one.settings, log=format_vkey(log_key("log").key))
+        assert one.see() is None  # the ledger shows none
+        one.keep(arrival(1, 0))
+        one.process()
+        for size in (5, 9, 7):  # an older one, shown again, does not fall back
+            one.ledger.note = checkpoint(size, bytes([size]) * 32)
+            assert one.see() is None
+            one.keep(arrival(size, 10 * size))
+            one.process()
+        one.deliver()
+        seen = [s.seen for s in one.ledger.statements]
+        assert [s and s.size for s in seen] == [None, 5, 9, 9]
+        assert seen[1] == Seen(5, Hash(bytes([5]) * 32))
+
+
+def test_a_checkpoint_that_does_not_hold_is_not_named(tmp_path: Path) -> None:
+    with line(tmp_path) as one:
+        one.settings = replace(one.settings, log=format_vkey(log_key("log").key))
+        one.ledger.note = checkpoint(5, bytes(32))
+        assert one.see() is None
+        for note, said in (
+            (checkpoint(6, bytes(32), key="thief"), "no known key"),
+            (checkpoint(6, bytes(32), origin="another.example/log"), "another.example/log"),
+            (checkpoint(5, b"x" * 32), "two roots at size 5"),
+            (b"no note", "note"),
+        ):
+            one.ledger.note = note
+            assert said in str(one.see())
+        one.keep(arrival(1, 0))
+        one.process()
+        one.deliver()
+        assert one.ledger.statements[0].seen == Seen(5, Hash(bytes(32)))
 
 
 def test_waits_grow_and_the_ledgers_wish_counts() -> None:

@@ -86,7 +86,7 @@ def live(
             clock_us=lambda: next(killer.clock),
             stage=killer,
         ) as processor,
-        Courier(folder, ledger.url, stage=killer) as courier,
+        Courier(settings, ledger.url, stage=killer) as courier,
     ):
         work(processor, courier)
         while waiting:
