@@ -20,6 +20,7 @@ from ledger.disclosure import Submission, encode_submission
 from ledger.errors import ParseError, RefusedError, TagtrailError
 from ledger.keyfile import create_keyfile, load_signer, read_public_key
 from ledger.statement import (
+    Body,
     Claims,
     Key,
     KeyOp,
@@ -268,12 +269,13 @@ def _say(reach: Reach, by: Path, body: Key) -> None:
     signer = load_signer(by, reach.passphrase())
     origin, keys = reach.load_keys()
     own = find_key(keys, signer.kid.hex())
-    statement = _sign(signer, origin, own, body)
+    statement = sign_next(signer, origin, own, body)
     index = reach.submit(statement)
     typer.echo(f"entry {index}: {KeyOp(body.op).name.lower()} {body.kid.hex()}")
 
 
-def _sign(signer: Ed25519Signer, origin: str, own: dict[str, Any], body: Key) -> bytes:
+def sign_next(signer: Ed25519Signer, origin: str, own: dict[str, Any], body: Body) -> bytes:
+    """Return `body` as the next statement of the key `own`, where it keeps no other state."""
     if own["seen_size"]:
         raise ParseError("--by", "that key names checkpoints; sign where its state is kept")
     link = Link(own["epoch"], own["next_seq"], parse_hash(bytes.fromhex(own["last_id"])))
