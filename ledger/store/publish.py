@@ -8,6 +8,9 @@ FORMATS section 4. Before a checkpoint of size n is signed:
   b. a consistency proof from the last signed root, made of stored tiles, verifies;
   c. size and root are swapped into `signed.db`, which never goes back.
 
+Where the log has not grown since, its tiles and its newest note are read back instead, and
+the same note is the answer.
+
 A crash between two steps is safe: before (c) nothing was signed; after it the same size
 and root are signed again at the next start, to the same bytes, because Ed25519 is
 deterministic. Anything that does not fit ends the process rather than sign.
@@ -95,14 +98,19 @@ class Publisher:
             raise RefusedError("signed", "signed.db is not where this process left it")
         self._read_back(size)
         match_roots(signed=root, computed=self._range.root())
+        stored_tree = self._reader.tree(size)
+        if size == old[0]:
+            match_roots(signed=root, computed=stored_tree.root())
         if old[0] > 0:
-            proof = self._reader.tree(size).prove_consistency(old[0]) if size > old[0] else ()
+            proof = stored_tree.prove_consistency(old[0]) if size > old[0] else ()
             verify_consistency(proof, old=old, new=(size, root))
         self._signed.swap(old, (size, root))
+        checkpoint = Checkpoint(origin=self._origin, size=size, root=root)
         stored = self._reader.load_checkpoint(size)
         if stored is not None:
+            if parse_signed_checkpoint(stored).checkpoint != checkpoint:
+                raise VerificationError(f"the stored note of size {size} says something else")
             return stored
-        checkpoint = Checkpoint(origin=self._origin, size=size, root=root)
         note = sign_checkpoint(checkpoint, self._signers)
         self._store(size, note)
         return note

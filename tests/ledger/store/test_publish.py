@@ -75,6 +75,26 @@ def test_a_tile_that_is_not_of_its_entries_is_not_signed(world: World, log: Log)
     assert log.signed.load()[0] == 5
 
 
+def test_a_log_that_does_not_grow_is_read_back_all_the_same(world: World, log: Log) -> None:
+    grow(world, log, 256)
+    publisher = make_publisher(world, log)
+    publisher.publish(*log.committed)
+    vandalise(world, "tile", "UPDATE tile SET data = zeroblob(8192)")
+    with pytest.raises(VerificationError):
+        publisher.publish(*log.committed)
+
+
+def test_a_stored_note_that_says_something_else_is_not_handed_out(
+    world: World, log: Log
+) -> None:
+    publisher = make_publisher(world, log)
+    note = publisher.publish(*log.committed)
+    other = note.replace(b"\n5\n", b"\n4\n", 1)
+    vandalise(world, "checkpoint", f"UPDATE checkpoint SET note = x'{other.hex()}'")
+    with pytest.raises(VerificationError, match="something else"):
+        publisher.publish(*log.committed)
+
+
 def test_signed_db_moved_by_somebody_else_stops_the_signing(world: World, log: Log) -> None:
     publisher = make_publisher(world, log)
     publisher.publish(*log.committed)
