@@ -37,6 +37,8 @@ class DocumentAudit:
     _cited: dict[bytes, int] = field(default_factory=dict)
     _may_be_erased: set[bytes] = field(default_factory=set)
     _any_erased: bool = False
+    _any_unknown: bool = False
+    """Whether all events of an entry were erased, so that nobody knows what they cited."""
 
     def take_events(self, index: int, shown: Sequence[ShownEvent | None]) -> None:
         """Note what the events of entry `index` cite; None was erased."""
@@ -45,6 +47,7 @@ class DocumentAudit:
         if None in shown:
             self._may_be_erased |= digests
             self._any_erased = True
+            self._any_unknown |= not digests
 
     def take_cited(self, index: int, digests: Iterable[bytes]) -> None:
         """Note what the events of entry `index`, none of them erased, cite."""
@@ -68,7 +71,8 @@ class DocumentAudit:
         assert isinstance(digest, bytes)
         index = self._cited.pop(digest, None)
         if not isinstance(data, bytes):
-            if index is not None and digest not in self._may_be_erased:
+            known = digest in self._may_be_erased or self._any_unknown
+            if index is not None and not known:
                 yield _missing(index, digest, "was erased, and none of its events was")
         elif sha256(data).digest() != digest:
             yield _finding(index, digest, digest.hex(), sha256(data).hexdigest())

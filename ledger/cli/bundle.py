@@ -11,7 +11,8 @@ bundle is audited before it is written, with the trust of the ledger's own folde
 import json
 import os
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ import typer
 
 from ledger.app import open_source
 from ledger.audit.bundle import known_events
-from ledger.audit.bundle_answer import Asked, collect_places, encode_answer, work_out
+from ledger.audit.bundle_answer import Asked, Row, collect_places, encode_answer, work_out
 from ledger.audit.bundle_report import report_bundle
 from ledger.audit.disclosed import list_disclosures
 from ledger.audit.finding import Result
@@ -69,12 +70,10 @@ def bundle(  # noqa: PLR0913 - one for each option
     if made is None:
         typer.echo(f"tagtrail bundle: no event under a checkpoint names {key}", err=True)
         raise typer.Exit(EXIT_UNKNOWN)
-    data = encode_bundle(made)
+    data = encode_bundle(made.bundle)
     typer.echo(f"{output} discloses, in {len(data)} bytes:")
-    for line in list_disclosures(made, about=key):
+    for line in (*list_disclosures(made.bundle, about=key), *made.remarks):
         typer.echo(f"  {printable(line)}")
-    if answer and made.answer is None:
-        typer.echo("  no answer: what is shown no longer names the item")
     if dry_run:
         return
     _audit(data, folder)
@@ -92,6 +91,14 @@ def parse_parts(text: str) -> frozenset[int]:
     return frozenset(numbers)
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A bundle, and what its reader will miss."""
+
+    bundle: Bundle
+    remarks: tuple[str, ...] = ()
+
+
 def make_bundle(
     folder: Path,
     key: str,
@@ -100,7 +107,7 @@ def make_bundle(
     at_us: int,
     known_at: int | None = None,
     with_answer: bool = True,
-) -> Bundle | None:
+) -> Made | None:
     """Return a bundle about the item `key`; None where no event under a checkpoint names it.
 
     The answer in it is worked out from what it shows, so that it says nothing that is
@@ -117,12 +124,30 @@ def make_bundle(
                 return None
             root = signed.root.hex() if size == signed.size else None
             asked = Asked(key, size=size, root=root, at_us=at_us)
-            places = set(collect_places(json.loads(json.dumps(assemble_answer(story)))))
-            made = take_bundle(evidence, signed, places, hidden)
+            told = json.loads(json.dumps(assemble_answer(story)))
+            made = take_bundle(evidence, signed, set(collect_places(told)), hidden)
         finally:
             evidence.close()
-    claims = work_out(known_events(made), asked) if with_answer else None
-    return made if claims is None else replace(made, answer=encode_answer(claims))
+    if not with_answer:
+        return Made(made)
+    claims = work_out(known_events(made), asked)
+    if claims is None:
+        return Made(made, ("no answer: what is shown no longer names the item",))
+    answer = encode_answer(claims)
+    return Made(replace(made, answer=answer), tuple(_compare(told, json.loads(answer))))
+
+
+def _compare(told: Row, claims: Row) -> Iterator[str]:
+    """Yield what the answer in the bundle lacks of the one that the ledger gives."""
+    if told.get("truncated"):
+        yield "the answer is cut: there is more than one answer may tell; ask with --at"
+    lost = [
+        name
+        for name in told.keys() - {"as_of"}
+        if claims.get(name) != told[name] and name in claims
+    ]
+    if lost:
+        yield f"the answer differs from the ledger's in: {', '.join(sorted(lost))}"
 
 
 def _audit(data: bytes, folder: Path) -> None:

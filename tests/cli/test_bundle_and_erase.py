@@ -68,6 +68,7 @@ def test_an_item_is_put_into_a_file_that_verifies(
     assert code == 0, printed
     assert "2 events of 1 statements" in printed
     assert "5 why    shown in 0, absent in 0, withheld in 2" in printed
+    assert "the answer differs from the ledger's in: custody, events, gaps," in printed
     assert [one.position for one in parse_bundle(path.read_bytes()).events] == [0, 2]
     code, printed = verify(capsys, folder, path)
     assert code == 0, printed
@@ -83,6 +84,7 @@ def test_a_dry_run_lists_and_writes_nothing(
     code, printed = run(capsys, "bundle", ITEM, "--dir", folder, "-o", path, "--dry-run")
     assert code == 0, printed
     assert "discloses" in printed
+    assert "differs" not in printed
     assert not path.exists()
 
 
@@ -130,9 +132,7 @@ def test_who_asked_is_a_salted_commitment(
     assert body == Erasure(((CAPTURE, 1),), 1, commit_who(salt, "Ann"))
 
 
-def test_who_may_not_erase_is_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_who_may_not_erase_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("erase", "--dir", folder, "--reason", 1)
     at = ("--entry", CAPTURE, "--position")
     gateway = ("--by", folder / GATEWAY_KEY)

@@ -137,6 +137,17 @@ def test_a_document_goes_with_the_first_of_its_events(ledger: BuiltLedger) -> No
     assert audit(ledger).result is Result.VERIFIED
 
 
+def test_a_document_of_two_statements_goes_with_an_event_of_either(
+    ledger: BuiltLedger,
+) -> None:
+    again = [event(3, k, cites=paper(2)) for k in range(2)]
+    ledger.capture(ledger.gateway, again, paper(2))
+    erase(ledger, (7, 0), (7, 1))
+    follow(ledger)
+    assert values(ledger.folder, "evidence.db", "SELECT data FROM document") == [(None,)]
+    assert audit(ledger).result is Result.VERIFIED
+
+
 def test_old_bundles_and_new_ones_stay_valid(ledger: BuiltLedger) -> None:
     reader = ledger.log.reader
     old = take_bundle(reader, load_signed(reader), [(FIRST, 1), (FIRST, 2)], ())
