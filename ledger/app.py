@@ -1,4 +1,4 @@
-"""Composition root: makes ledgers, opens them, serves them; the only place of wiring.
+"""Composition root: opens ledgers and serves them; the only place where they are wired.
 
     create_ledger(folder, Founding(origin="tagtrail.example/demo"))
     with open_ledger(folder) as ledger:
@@ -7,104 +7,49 @@
 A ledger's folder is described in `docs/reference/ledger-folder.md`.
 """
 
-import json
-import secrets
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
-from hashlib import sha256
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 
-from ledger.audit.trustfile import TRUST_NAME
-from ledger.config import (
-    KEYS_NAME,
-    PASSPHRASE_NAME,
-    ServeSettings,
-    environment_passphrase,
-    find_passphrase,
-    load_trust,
-)
-from ledger.cose import Ed25519Signer as KeySigner
+from ledger.capture.reception import Reception
+from ledger.config import KEYS_NAME, ServeSettings, find_passphrase, load_trust
 from ledger.cose import Signer
 from ledger.errors import RefusedError
-from ledger.jobs import Clockwork
-from ledger.keyfile import SCRYPT_N, SCRYPT_N_LEAST, load_signer, store_seed
-from ledger.statement import (
-    Body,
-    Claims,
-    Key,
-    KeyOp,
-    Link,
-    parse_statement,
-    proof_of_possession,
-    sign_statement,
+from ledger.founding import (
+    CAPTURE_KEY_NAME,
+    LOG_KEY_NAME,
+    Founded,
+    Founding,
+    FoundingParty,
+    clock_us,
+    create_ledger,
+    key_file_name,
+    make_publisher,
 )
+from ledger.jobs import Clockwork
+from ledger.keyfile import load_signer
 from ledger.store.erasure import finish_erasures
 from ledger.store.evidence import EvidenceReader
 from ledger.store.index import Index, open_index
 from ledger.store.index_source import IndexReader, IndexSource
-from ledger.store.lock import LOCK_NAME, FolderLock
-from ledger.store.log import Log, create_log
-from ledger.store.publish import Publisher
+from ledger.store.lock import FolderLock
+from ledger.store.log import Log
 from ledger.store.sequencer import Sequencer
-from ledger.tlog.checkpoint import check_origin
-from ledger.tlog.merkle import Hash, leaf_hash
-from ledger.tlog.note import Ed25519Signer, check_key_name, format_vkey
+from ledger.tlog.note import Ed25519Signer
 
-LOG_KEY_NAME = "log.key"
-GATEWAY_NAME = "gateway"
-PASSPHRASE_BYTES = 32
-SEED_BYTES = 32
-ENROLLED_GRADE_MAX = 3
-
-_TRUST = '''origin = {origin}
-entry0 = "{entry0}"
-policy = """
-log {vkey}
-quorum none
-"""
-'''
-
-
-def clock_us() -> int:
-    """Return the time, in microseconds since 1970-01-01 UTC."""
-    return time.time_ns() // 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundingParty:
-    """A party that is admitted while the ledger is made, with one gateway key."""
-
-    iss: str
-    name: str = ""
-    prefixes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Founding:
-    """What a new ledger starts with.
-
-    `operator` is the issuer of the admin, recovery and log keys; by default the origin as
-    a URL. `ledger_url` is where the gateway of the founding parties finds the server.
-    """
-
-    origin: str
-    operator: str = ""
-    parties: tuple[FoundingParty, ...] = ()
-    ledger_url: str = "http://127.0.0.1:8080"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Founded:
-    """What pins a new ledger: hand it to everyone who will audit it."""
-
-    origin: str
-    entry0: Hash
-    vkey: str
-    passphrase_made: bool
+__all__ = [
+    "Founded",
+    "Founding",
+    "FoundingParty",
+    "OpenLedger",
+    "clock_us",
+    "create_ledger",
+    "key_file_name",
+    "open_ledger",
+    "open_source",
+    "serve",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,156 +62,8 @@ class OpenLedger:
     index: Index
     reader: IndexReader
     clockwork: Clockwork
-
-
-def create_ledger(
-    folder: Path, founding: Founding, *, passphrase: bytes | None = None
-) -> Founded:
-    """Make a ledger in `folder`, which must not exist or be empty; all of it or nothing.
-
-    The keys are encrypted under `passphrase`, or TAGTRAIL_PASSPHRASE, or a new one that
-    is written beside them. Raises `RefusedError` with check `exists` where `folder` holds
-    something, `ParseError` for an origin that cannot name a log.
-    """
-    check_key_name(founding.origin, "origin")
-    check_origin(founding.origin, "origin")
-    if folder.exists() and any(folder.iterdir()):
-        raise RefusedError("exists", f"{folder} is not empty; a ledger is made once")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        founded = _Founder(draft, founding, passphrase).found()
-        draft.rename(folder)
-    except BaseException:
-        rmtree(draft)
-        raise
-    return founded
-
-
-@dataclass(slots=True, kw_only=True)
-class Voice:
-    """A key with its place in its chain: what it says comes out signed and linked."""
-
-    signer: Signer
-    iss: str
-    role: str
-    aud: str
-    iat: int
-    prefixes: tuple[str, ...] = ()
-    link: Link = field(default_factory=Link)
-
-    def say(self, body: Body) -> bytes:
-        """Return the next statement of this key, and move on."""
-        raw = sign_statement(self.signer, Claims(self.iss, self.aud, self.iat), self.link, body)
-        done = self.link
-        self.link = Link(done.epoch, done.seq + 1, parse_statement(raw).id, done.seen)
-        return raw
-
-    def enrol(self, other: "Voice") -> bytes:
-        """Return the statement by which this key enrols that of `other`."""
-        return self.say(
-            Key(
-                op=KeyOp.ENROL,
-                kid=Hash(other.signer.kid),
-                iss=other.iss,
-                role=other.role,
-                x=other.signer.x,
-                grade_max=ENROLLED_GRADE_MAX,
-                prefixes=other.prefixes,
-                pop=proof_of_possession(other.signer, aud=self.aud, iss=other.iss),
-            )
-        )
-
-
-class _Founder:
-    """Makes the files of a new ledger, in a folder that nobody else knows yet."""
-
-    def __init__(self, folder: Path, founding: Founding, passphrase: bytes | None) -> None:
-        self._folder = folder
-        self._founding = founding
-        self._operator = founding.operator or f"https://{founding.origin}"
-        (folder / KEYS_NAME).mkdir(mode=0o700)
-        given = passphrase or environment_passphrase()
-        self._passphrase_made = given is None
-        self._passphrase = given or secrets.token_hex(PASSPHRASE_BYTES).encode()
-        # A passphrase of 256 random bits needs no slow derivation on top.
-        self._scrypt_n = SCRYPT_N_LEAST if given is None else SCRYPT_N
-
-    def found(self) -> Founded:
-        """Make everything: keys, log, first checkpoint, trust file, gateway's folder."""
-        folder, origin = self._folder, self._founding.origin
-        if self._passphrase_made:
-            path = folder / KEYS_NAME / PASSPHRASE_NAME
-            path.touch(0o600)
-            path.write_bytes(self._passphrase + b"\n")
-        admin = self._make_voice("admin", self._operator, folder / KEYS_NAME / "admin.key")
-        recovery = self._make_voice(
-            "recovery", self._operator, folder / KEYS_NAME / "recovery.key"
-        )
-        log = self._make_voice("log", self._operator, folder / KEYS_NAME / LOG_KEY_NAME)
-        statements = [admin.enrol(admin), admin.enrol(recovery), admin.enrol(log)]
-        for party in self._founding.parties:
-            statements += self._admit(admin, party)
-        create_log(folder, origin, statements, now_us=clock_us)
-        signer = Ed25519Signer(origin, log.signer)
-        with closing(Log(folder, origin, now_us=clock_us)) as opened:
-            make_publisher(opened, signer).publish(*opened.committed)
-            entry0 = leaf_hash(opened.reader.load_entry(0))
-        (folder / LOCK_NAME).unlink()
-        vkey = format_vkey(signer.key)
-        trust = _TRUST.format(origin=_quote(origin), entry0=entry0.hex(), vkey=vkey)
-        (folder / TRUST_NAME).write_text(trust, encoding="utf-8")
-        if self._founding.parties:
-            self._write_gateway(vkey)
-        return Founded(
-            origin=origin, entry0=entry0, vkey=vkey, passphrase_made=self._passphrase_made
-        )
-
-    def _make_voice(
-        self, role: str, iss: str, path: Path, prefixes: tuple[str, ...] = ()
-    ) -> Voice:
-        """Make a key of `role` for `iss` in the file `path`."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        seed = secrets.token_bytes(SEED_BYTES)
-        store_seed(path, seed, self._passphrase, (iss, role), n=self._scrypt_n)
-        return Voice(
-            signer=KeySigner(seed),
-            iss=iss,
-            role=role,
-            prefixes=prefixes,
-            aud=self._founding.origin,
-            iat=clock_us() // 1_000_000,
-        )
-
-    def _admit(self, admin: Voice, party: FoundingParty) -> list[bytes]:
-        """Make the keys of `party` and of its gateway; return what enrols them."""
-        name = key_file_name(party.iss)
-        own = self._make_voice(
-            "party", party.iss, self._folder / KEYS_NAME / "parties" / name, party.prefixes
-        )
-        gateway = self._make_voice(
-            "gateway", party.iss, self._folder / GATEWAY_NAME / KEYS_NAME / name, party.prefixes
-        )
-        return [admin.enrol(own), own.enrol(gateway)]
-
-    def _write_gateway(self, vkey: str) -> None:
-        """Write `gateway.toml`, which the gateway reads."""
-        lines = [
-            f"ledger = {_quote(self._founding.ledger_url)}",
-            f"origin = {_quote(self._founding.origin)}",
-            f"log = {_quote(vkey)}",
-        ]
-        if self._passphrase_made:
-            lines.append(f'passphrase_file = "../{KEYS_NAME}/{PASSPHRASE_NAME}"')
-        for party in self._founding.parties:
-            lines += [
-                "",
-                f"[[key]]  # {party.name}" if party.name else "[[key]]",
-                f"party = {_quote(party.iss)}",
-                f'file = "{KEYS_NAME}/{key_file_name(party.iss)}"',
-            ]
-        path = self._folder / GATEWAY_NAME / "gateway.toml"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    capture: Reception | None
+    """What captures documents; None where the folder has no capture key."""
 
 
 @contextmanager
@@ -294,6 +91,9 @@ def open_ledger(
         stack.callback(clockwork.stop)
         sequencer = Sequencer(log)
         stack.callback(sequencer.stop)
+        capture = _open_capture(folder, log, sequencer, reader)
+        if capture is not None:
+            stack.callback(capture.stop)
         yield OpenLedger(
             folder=folder,
             log=log,
@@ -301,17 +101,24 @@ def open_ledger(
             index=index,
             reader=reader,
             clockwork=clockwork,
+            capture=capture,
         )
 
 
-def make_publisher(log: Log, signer: Ed25519Signer) -> Publisher:
-    """Return what signs the checkpoints of `log`."""
-    return Publisher(
-        origin=log.origin,
-        reader=log.reader,
-        signed=log.signed,
-        signers=(signer,),
-        store_checkpoint=log.store_checkpoint,
+def _open_capture(
+    folder: Path, log: Log, sequencer: Sequencer, reader: IndexReader
+) -> Reception | None:
+    """Return what captures documents under the folder's capture key, if it has one."""
+    path = folder / KEYS_NAME / CAPTURE_KEY_NAME
+    if not path.exists():
+        return None
+    return Reception(
+        folder=folder,
+        log=log,
+        sequencer=sequencer,
+        index=reader,
+        signer=load_signer(path, find_passphrase(folder)),
+        now_us=clock_us,
     )
 
 
@@ -375,19 +182,8 @@ def serve(
             checkpoint=ledger.clockwork.newest_checkpoint,
             indexed=lambda: ledger.index.next_index,
             now_us=clock_us,
+            capture=ledger.capture,
         )
     )
     with bind(settings.host, settings.port) as listener:
         run_server(application, listener, on_listening)
-
-
-def key_file_name(iss: str) -> str:
-    """Return the name of the key file of the party `iss`: its GLN, or a hash of the rest."""
-    gln = iss.rsplit("/", 1)[-1]
-    stem = gln if gln.isascii() and gln.isdigit() else sha256(iss.encode()).hexdigest()[:16]
-    return f"{stem}.key"
-
-
-def _quote(text: str) -> str:
-    """Return `text` as a basic string of TOML, which JSON's strings are."""
-    return json.dumps(text, ensure_ascii=False)

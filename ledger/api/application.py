@@ -8,7 +8,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from ledger.api import routes_keys, routes_log, routes_provenance, routes_statements
+from ledger.api import (
+    routes_capture,
+    routes_events,
+    routes_keys,
+    routes_log,
+    routes_provenance,
+    routes_statements,
+)
 from ledger.api.problems import (
     DEFECT,
     MALFORMED,
@@ -29,6 +36,8 @@ def create_application(ledger: Served) -> FastAPI:
     application = FastAPI(title="tagtrail", docs_url=None, redoc_url=None)
     application.state.served = ledger
     application.include_router(routes_statements.router)
+    application.include_router(routes_capture.router)
+    application.include_router(routes_events.router)
     application.include_router(routes_log.router)
     application.include_router(routes_keys.router)
     application.include_router(routes_provenance.router)

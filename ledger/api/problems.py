@@ -38,6 +38,9 @@ METHOD = ProblemType("method-not-allowed", 405, "The resource has no such method
 EQUIVOCATION = ProblemType("equivocation", 409, "The key has signed another statement there")
 TOO_LARGE = ProblemType("too-large", 413, "The request is larger than a named limit")
 MEDIA_TYPE = ProblemType("unsupported-media-type", 415, "The content type is not taken here")
+EVENT = ProblemType("event", 400, "An event breaks a rule")
+EVENT_EXISTS = ProblemType("event-exists", 409, "Another event has that eventID already")
+NO_CAPTURE = ProblemType("no-capture-key", 501, "The ledger has no key to sign documents with")
 REFUSED = ProblemType("refused", 403, "The rules of the log refuse the statement")
 NOT_COMMITTED = ProblemType("commitment", 422, "The events are not what the statement signs")
 NOT_YET = ProblemType("not-yet", 404, "No checkpoint covers it yet")
@@ -50,6 +53,9 @@ PROBLEM_TYPES = (
     NOT_YET,
     METHOD,
     EQUIVOCATION,
+    EVENT,
+    EVENT_EXISTS,
+    NO_CAPTURE,
     TOO_LARGE,
     MEDIA_TYPE,
     REFUSED,

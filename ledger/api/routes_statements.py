@@ -22,6 +22,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from ledger.api.body import read_body
 from ledger.api.problems import MEDIA_TYPE, TOO_LARGE, ProblemError, describe_error
 from ledger.api.served import served
 from ledger.cose import read_array_head, read_byte_string
@@ -50,7 +51,7 @@ async def post_statements(request: Request) -> Response:
     decode = _DECODERS.get(content_type)
     if decode is None:
         raise ProblemError(MEDIA_TYPE, f"{content_type!r} is not one of {', '.join(_DECODERS)}")
-    body = await _read_body(request)
+    body = await read_body(request, BODY_BYTES_MAX)
     if len(body) <= DECODE_AT_ONCE_BYTES:
         decoded = decode(body)
     else:
@@ -86,21 +87,6 @@ def _describe(answer: Answer) -> dict[str, object]:
 
 def _answer(status: int, value: object) -> Response:
     return Response(msgspec.json.encode(value), status, media_type=JSON)
-
-
-async def _read_body(request: Request) -> bytes:
-    """Return the body, refused as soon as it is longer than `BODY_BYTES_MAX`."""
-    too_large = ProblemError(TOO_LARGE, f"a body holds at most {BODY_BYTES_MAX} bytes")
-    claimed = request.headers.get("content-length", "")
-    if claimed.isdigit() and int(claimed) > BODY_BYTES_MAX:
-        raise too_large
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            raise too_large
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 # --- Decoding -----------------------------------------------------------------------

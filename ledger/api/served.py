@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from ledger.capture.reception import Reception
 from ledger.store.evidence import EvidenceReader
 from ledger.store.index_source import IndexReader
 from ledger.store.log import Log
@@ -16,7 +17,8 @@ class Served:
     """One open ledger.
 
     `checkpoint` returns size and note of the newest published checkpoint, or None before
-    the first; `indexed` how many entries the index has followed; `now_us` the clock.
+    the first; `indexed` how many entries the index has followed; `now_us` the clock;
+    `capture` is what captures documents, None where the ledger has no key for that.
     """
 
     log: Log
@@ -26,6 +28,7 @@ class Served:
     checkpoint: Callable[[], tuple[int, bytes] | None]
     indexed: Callable[[], int]
     now_us: Callable[[], int]
+    capture: Reception | None = None
 
 
 def served(request: Request) -> Served:

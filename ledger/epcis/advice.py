@@ -146,9 +146,8 @@ def _check_extensions(event: Event) -> Iterator[Fault]:
             mend = "prefix your own field and say in @context what the prefix means"
             yield Fault(pointer("", field), "is no field of EPCIS", mend)
     if event.ilmd and event.type == "ObjectEvent" and event.action not in (None, "ADD"):
-        yield Fault(
-            "/ilmd", f"comes with {event.action}", "give it with ADD, when things begin"
-        )
+        mend = "give it with ADD, when things begin"
+        yield Fault("/ilmd", f"comes with {event.action}", mend, grave=False)
 
 
 def _check_error(event: Event) -> Iterator[Fault]:

@@ -6,7 +6,9 @@
 
 Read are an EPCISDocument, an EPCISQueryDocument and one event alone. An event that leaves
 its document takes the document's contexts along, without which the names of its extension
-fields would mean nothing.
+fields would mean nothing. The standard's context counts as one under all its addresses, the
+"simple" one of the drafts included; `id` of an event is its `eventID` (both are JSON-LD's
+@id), and a field that is a list may be one item without brackets, as JSON-LD allows.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -17,9 +19,23 @@ from ledger.epcis.shape import fault, read_object, read_objects
 from ledger.epcis.times import format_time
 
 EPCIS_CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
+_STANDARD_CONTEXTS = frozenset(
+    {
+        EPCIS_CONTEXT,
+        "https://ref.gs1.org/standards/epcis/epcis-context.jsonld",
+        "https://gs1.github.io/EPCIS/epcis-context.jsonld",
+        "https://gs1.github.io/EPCIS/epcis-context-simple.jsonld",
+        "https://gs1.org/epcis/2.0.0/epcis-context.jsonld",
+    }
+)
 TAGTRAIL_CONTEXT = {"tagtrail": "https://tagtrail.dev/voc/"}
 
 _CONTEXT = "@context"
+_LISTS = frozenset(
+    {"epcList", "childEPCs", "inputEPCList", "outputEPCList", "quantityList"}
+    | {"childQuantityList", "inputQuantityList", "outputQuantityList", "bizTransactionList"}
+    | {"sourceList", "destinationList", "sensorElementList"}
+)
 
 
 def format_document(
@@ -44,7 +60,7 @@ def events_of_document(
     """
     outer = _contexts(document.get(_CONTEXT))
     if "epcisBody" not in document:
-        yield "", dict(document)
+        yield "", _with_contexts(document, [])
         return
     body = read_object(document, "epcisBody") or {}
     base = "/epcisBody"
@@ -58,10 +74,33 @@ def events_of_document(
         yield place, _with_contexts(event, outer)
 
 
+def show_event(
+    event: Mapping[str, object], *, record_time_us: int, hide: Iterable[str] = ()
+) -> dict[str, object]:
+    """Return one event as a JSON-LD document of its own, without the fields `hide`."""
+    shown = {field: value for field, value in event.items() if field not in set(hide)}
+    own = [one for one in _contexts(event.get(_CONTEXT)) if one != EPCIS_CONTEXT]
+    shown[_CONTEXT] = [EPCIS_CONTEXT, *own]
+    shown["recordTime"] = format_time(record_time_us)
+    return shown
+
+
 def _contexts(value: object) -> list[object]:
     if value is None:
         return []
-    return list(value) if isinstance(value, list) else [value]
+    listed = list(value) if isinstance(value, list) else [value]
+    return [
+        EPCIS_CONTEXT if isinstance(one, str) and one in _STANDARD_CONTEXTS else one
+        for one in listed
+    ]
+
+
+def _plain(event: Mapping[str, object]) -> Mapping[str, object]:
+    """Return `event` in the form of EPCIS 2.0 where JSON-LD leaves a choice."""
+    if "id" in event and "eventID" not in event:
+        event = {"eventID" if field == "id" else field: v for field, v in event.items()}
+    lone = [f for f in _LISTS & event.keys() if isinstance(event[f], str | dict)]
+    return {**event, **{field: [event[field]] for field in lone}} if lone else event
 
 
 def _with_contexts(event: Mapping[str, object], outer: list[object]) -> dict[str, object]:
@@ -70,6 +109,7 @@ def _with_contexts(event: Mapping[str, object], outer: list[object]) -> dict[str
     for one in (*outer, *_contexts(event.get(_CONTEXT))):
         if one not in contexts:
             contexts.append(one)
+    event = _plain(event)
     # An event with the standard context alone says nothing by it; the document says it again.
     if not contexts or contexts == [EPCIS_CONTEXT]:
         return {field: value for field, value in event.items() if field != _CONTEXT}

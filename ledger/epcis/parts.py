@@ -102,6 +102,18 @@ def check_part(n: int, data: bytes) -> None:
     _read(n, data)
 
 
+def parse_json(data: bytes, where: str, *, depth_max: int = PART_DEPTH_MAX) -> object:
+    """Return the JSON value in `data`, which somebody else wrote.
+
+    It is read as a part is, but that a byte order mark is skipped, and that of two equal keys
+    in one object the last one counts, as everywhere in JSON; GS1's own examples have such.
+    Raises `ParseError` at `where`.
+    """
+    data = data.removeprefix(_BOM)
+    _check_depth(where, data, depth_max)
+    return _load(where, data, _LENIENT)
+
+
 def _read(n: int, data: bytes) -> dict[str, object]:
     if not 0 <= n < PART_COUNT:
         raise ParseError("part", f"number {n} is not one of 0 to {OTHER}")
@@ -110,7 +122,7 @@ def _read(n: int, data: bytes) -> dict[str, object]:
         raise ParseError(where, f"has {len(data)} bytes, at most {PART_BYTES_MAX} are allowed")
     if data.startswith(_BOM):
         raise ParseError(where, "starts with a byte order mark; write it without")
-    _check_depth(where, data)
+    _check_depth(where, data, PART_DEPTH_MAX)
     value = _load(where, data)
     if not isinstance(value, dict):
         raise ParseError(where, "is no JSON object")
@@ -129,20 +141,20 @@ def _check_place(where: str, n: int, field: str) -> None:
         raise ParseError(where, f"holds {field[:60]!r}, which belongs in part {home}")
 
 
-def _check_depth(where: str, data: bytes) -> None:
-    if data.count(b"[") + data.count(b"{") <= PART_DEPTH_MAX:
+def _check_depth(where: str, data: bytes, depth_max: int) -> None:
+    if data.count(b"[") + data.count(b"{") <= depth_max:
         return  # the common case: too few brackets to nest deeper than allowed
     depth = 0
     for bracket in _BRACKETS.findall(_STRING.sub(b"", data)):
         depth += 1 if bracket in b"[{" else -1
-        if depth > PART_DEPTH_MAX:
-            raise ParseError(where, f"nests deeper than {PART_DEPTH_MAX} levels")
+        if depth > depth_max:
+            raise ParseError(where, f"nests deeper than {depth_max} levels")
 
 
-def _load(where: str, data: bytes) -> object:
+def _load(where: str, data: bytes, decoder: json.JSONDecoder | None = None) -> object:
     try:
         text = data.decode("utf-8")
-        value: object = _DECODER.decode(text)
+        value: object = (decoder or _DECODER).decode(text)
         if "\\u" in text:  # only an escape can smuggle in half of a surrogate pair
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
@@ -153,7 +165,7 @@ def _load(where: str, data: bytes) -> object:
         raise ParseError(where, f"is no UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise ParseError(where, f"is no JSON at character {error.pos}: {error.msg}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ParseError(where, str(error)) from None
     return value
 
@@ -182,6 +194,7 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
 )
+_LENIENT = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _write(n: int, share: dict[str, object]) -> bytes:

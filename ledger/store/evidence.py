@@ -132,6 +132,11 @@ class EvidenceReader:
         row = self._row("SELECT data FROM document WHERE sha256 = ?", digest)
         return None if row is None else row[0]
 
+    def is_document_erased(self, digest: bytes) -> bool:
+        """Say whether a document with this SHA-256 was kept once and was erased."""
+        row = self._row("SELECT data IS NULL FROM document WHERE sha256 = ?", digest)
+        return row is not None and bool(row[0])
+
     # --- The tree -----------------------------------------------------------------------
 
     def fetch_tile(self, level: int, index: int, width: int) -> bytes:

@@ -118,5 +118,12 @@ def test_an_item_is_answered_once_the_index_has_followed(server: Server) -> None
 def test_keys_tell_where_every_chain_stands(server: Server) -> None:
     server.submit(1)
     keys = server.get("/keys").json()["keys"]
-    assert [key["role"] for key in keys] == ["admin", "recovery", "log", "party", "gateway"]
+    assert [key["role"] for key in keys] == [
+        "admin",
+        "recovery",
+        "log",
+        "capture",
+        "party",
+        "gateway",
+    ]
     assert keys[-1]["next_seq"] == server.gateway.link.seq

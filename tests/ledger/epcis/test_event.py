@@ -304,7 +304,7 @@ def sensor(report: object, **metadata: object) -> list[object]:
         ({"sourceList": [{"type": "owner", "source": DOCK}]}, "/sourceList/0/type", True),
         ({"note": "x"}, "/note", True),
         ({"a/b": "x"}, "/a~1b", True),
-        ({"ilmd": {"x:y": 1}}, "/ilmd", True),
+        ({"ilmd": {"x:y": 1}}, "/ilmd", False),
         ({"readPoint": {"id": "dock 1"}}, "/readPoint/id", True),
         (
             {

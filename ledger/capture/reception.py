@@ -1,0 +1,304 @@
+"""Captures documents: judges their events, signs them, brings them into the log.
+
+    accept: capture.db has the document (durable) → the sender gets its capture id
+    worker: judge → leave out what is known → sign → log (durable) → outcome into capture.db
+
+One worker thread captures in the order in which documents came; several go into one
+transaction. Of a document one statement is made, so it is logged whole or not at all: under
+`rollback` one bad event leaves nothing in the log; under `proceed` the good ones are captured
+and the outcome lists the bad ones.
+
+What survives a crash: every document that was accepted. One that had not ended is judged
+again after the start; the events of it that reached the log are known by their eventIDs
+(given or computed), so that nothing is captured twice. The worker therefore begins once the
+index has followed all that is stored.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from ledger.capture.known import KnownEvents
+from ledger.capture.outcome import Outcome
+from ledger.capture.sealing import Sealer
+from ledger.cose import Signer
+from ledger.disclosure import Submission
+from ledger.epcis.received import ReceivedEvent, judge_event, list_events, read_document
+from ledger.epcis.rules import Fault
+from ledger.errors import ParseError, TagtrailError
+from ledger.store.batch import Receipt
+from ledger.store.capture_jobs import CaptureJobs, Job, NewJob
+from ledger.store.index_source import IndexReader
+from ledger.store.log import Log
+from ledger.store.sequencer import Answer, BusyError, Sequencer
+
+Behaviour = Literal["rollback", "proceed"]
+BEHAVIOURS: tuple[Behaviour, ...] = ("rollback", "proceed")
+
+WAITING_DOCUMENTS_MAX = 256
+WAITING_BYTES_MAX = 256 * 1024 * 1024
+BATCH_DOCUMENTS = 32
+CAPTURE_ID_BYTES = 16
+STOP_WAIT_S = 30.0
+_LOOK_AGAIN_S = 0.02
+
+_log = logging.getLogger("tagtrail.capture")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Task:
+    """One document on its way; `number` is that of its job, if it has one."""
+
+    data: bytes
+    events: Sequence[tuple[str, Mapping[str, object]]]
+    behaviour: Behaviour
+    done: "Future[Outcome]"
+    number: int | None
+    outcome: Outcome
+    new: list[ReceivedEvent] = field(default_factory=list)
+
+
+class Reception:
+    """The one way for documents into an open ledger."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        log: Log,
+        sequencer: Sequencer,
+        index: IndexReader,
+        signer: Signer,
+        now_us: Callable[[], int],
+    ) -> None:
+        """Start the worker; `signer` is the ledger's capture key."""
+        self.jobs = CaptureJobs(folder)
+        self._log = log
+        self._sequencer = sequencer
+        self._index = index
+        self._now_us = now_us
+        self._sealer = Sealer(log, signer)
+        self._known = KnownEvents(index)
+        self._condition = threading.Condition()
+        self._waiting: list[_Task] = []
+        self._waiting_bytes = 0
+        self._stopping = False
+        self._unfinished = self.jobs.load_unfinished()
+        self._worker = threading.Thread(target=self._work, name="capture", daemon=True)
+        self._worker.start()
+
+    # --- For the doors -------------------------------------------------------------------
+
+    def accept(
+        self, data: bytes, media: str, behaviour: Behaviour
+    ) -> tuple[str, Future[Outcome]]:
+        """Take a document; once this returns, it is durable and will be captured.
+
+        Returns its capture id, and the outcome to come. Raises `ParseError` for what is no
+        document, `BusyError` where too much waits.
+        """
+        events = list_events(read_document(data, media))
+        self._refuse_if_busy(len(data))
+        digest = sha256(data).digest()
+        job = NewJob(
+            capture_id=secrets.token_hex(CAPTURE_ID_BYTES),
+            created_us=self._now_us(),
+            behaviour=behaviour,
+            media=media,
+            sha256=digest,
+            data=data,
+        )
+        task = _make_task(data, events, behaviour, number=self.jobs.store(job))
+        self._put(task)
+        return job.capture_id, task.done
+
+    def capture(self, data: bytes, media: str) -> "Future[Outcome]":
+        """Capture one event without a job; the outcome is durable. `ParseError` for more."""
+        events = list_events(read_document(data, media))
+        if len(events) != 1:
+            raise ParseError("document", f"has {len(events)} events, want one")
+        self._refuse_if_busy(len(data))
+        task = _make_task(data, events, "rollback", number=None)
+        self._put(task)
+        return task.done
+
+    def find_job(self, capture_id: str) -> Job | None:
+        """Return the job with this id, or None."""
+        return self.jobs.find(capture_id)
+
+    def stop(self) -> None:
+        """Take nothing more; what waits goes on after the next start."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+        self._worker.join(STOP_WAIT_S)
+        self._give_up()
+        self.jobs.close()
+
+    def _give_up(self) -> None:
+        """Answer what waits; with a job it goes on after the next start."""
+        with self._condition:
+            self._stopping = True
+            waiting, self._waiting = self._waiting, []
+        for task in waiting:
+            task.done.set_exception(BusyError("it is stopping"))
+
+    def _refuse_if_busy(self, size: int) -> None:
+        with self._condition:
+            if self._stopping:
+                raise BusyError("it is stopping")
+            too_many = len(self._waiting) >= WAITING_DOCUMENTS_MAX
+            if too_many or self._waiting_bytes + size > WAITING_BYTES_MAX:
+                raise BusyError(f"{len(self._waiting)} documents are waiting")
+
+    def _put(self, task: _Task) -> None:
+        with self._condition:
+            self._waiting.append(task)
+            self._waiting_bytes += len(task.data)
+            self._condition.notify_all()
+
+    # --- On the worker's thread ----------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            self._await_index(self._log.size)
+            self._resume()
+            while batch := self._take():
+                self._capture(batch)
+        except BaseException as error:  # A defect: what waits is kept for the next start.
+            _log.critical("capture ended: %r", error)
+            self._give_up()
+            raise
+
+    def _await_index(self, size: int) -> None:
+        while not self._stopping and self._index.source().size() < size:
+            time.sleep(_LOOK_AGAIN_S)
+
+    def _resume(self) -> None:
+        """Put what had not ended before everything that came since the start."""
+        tasks = [
+            _make_task(
+                job.data,
+                list_events(read_document(job.data, job.media)),
+                "proceed" if job.behaviour == "proceed" else "rollback",
+                number=number,
+            )
+            for number, job in self._unfinished
+        ]
+        self._unfinished = []
+        with self._condition:
+            self._waiting[:0] = tasks
+            self._waiting_bytes += sum(len(task.data) for task in tasks)
+
+    def _take(self) -> list[_Task]:
+        """Return the documents that wait, at most a batch; none at the end."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._waiting or self._stopping)
+            if self._stopping:
+                return []
+            batch, self._waiting = (
+                self._waiting[:BATCH_DOCUMENTS],
+                self._waiting[BATCH_DOCUMENTS:],
+            )
+            self._waiting_bytes -= sum(len(task.data) for task in batch)
+        return batch
+
+    def _capture(self, batch: Sequence[_Task]) -> None:
+        sealed: list[tuple[_Task, Submission, bytes]] = []
+        for task in batch:
+            self._judge(task)
+            if not task.new:
+                continue
+            try:
+                sealed.append((task, *self._sealer.seal(task.new, self._now_us())))
+            except TagtrailError as error:
+                task.outcome.fail("The ledger cannot sign what it receives", str(error))
+                continue
+            self._known.remember(task.new)
+        if sealed:
+            self._log_sealed(sealed)
+        ended = [(t.number, t.outcome.encode()) for t in batch if t.number is not None]
+        if ended:
+            self.jobs.finish(ended, self._now_us())
+        for task in batch:
+            task.done.set_result(task.outcome)
+
+    def _judge(self, task: _Task) -> None:
+        """Decide which events of a document go into the log."""
+        outcome = task.outcome
+        if self._log.reader.is_document_erased(bytes.fromhex(outcome.document)):
+            mend = "it is not captured a second time; send a document of its own"
+            outcome.refuse([Fault("", "is of a document that was erased here", mend)])
+            return
+        good: list[ReceivedEvent] = []
+        for pointer, raw in task.events:
+            one = judge_event(pointer, raw, cites=outcome.document)
+            if one.event is None:
+                outcome.refuse(one.faults)
+            else:
+                good.append(one)
+                outcome.remark(one)
+        new, known, conflicts = self._known.sort_out(good)
+        outcome.conflict = bool(conflicts)
+        outcome.refuse(conflicts)
+        if outcome.errors and task.behaviour == "rollback":
+            return
+        task.new = new
+        outcome.known, outcome.captured = known, len(new)
+        outcome.event_ids = [str(one.raw["eventID"]) for one in good]
+
+    def _submit(self, sealed: Sequence[tuple[_Task, Submission, bytes]]) -> list[Answer]:
+        """Return what the log says to each statement, once the sequencer had room."""
+        while True:
+            try:
+                return self._sequencer.submit_all(
+                    [submission for _, submission, _ in sealed],
+                    [task.data for task, _, _ in sealed],
+                ).result()
+            except BusyError as busy:
+                if not self._sequencer.is_taking:
+                    raise
+                time.sleep(busy.retry_after_s)
+
+    def _log_sealed(self, sealed: Sequence[tuple[_Task, Submission, bytes]]) -> None:
+        """Bring statements into the log, in order, and note what became of each."""
+        failed = False
+        answers = self._submit(sealed)
+        for (task, _, statement_id), answer in zip(sealed, answers, strict=True):
+            if isinstance(answer, Receipt):
+                task.outcome.index = answer.index
+                task.outcome.statement_id = statement_id.hex()
+                self._known.settle(task.new, answer.index)
+                continue
+            failed = True
+            self._known.settle(task.new, None)
+            task.outcome.fail("The log refuses what the ledger signs", str(answer))
+        if failed:
+            self._sealer.resume()
+
+
+def _make_task(
+    data: bytes,
+    events: Sequence[tuple[str, Mapping[str, object]]],
+    behaviour: Behaviour,
+    *,
+    number: int | None,
+) -> _Task:
+    outcome = Outcome(document=sha256(data).hexdigest(), events=len(events))
+    done: Future[Outcome] = Future()
+    done.set_running_or_notify_cancel()
+    return _Task(
+        data=data,
+        events=events,
+        behaviour=behaviour,
+        done=done,
+        number=number,
+        outcome=outcome,
+    )
