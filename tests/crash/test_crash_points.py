@@ -20,12 +20,19 @@ import pytest
 from ledger.audit.finding import Result
 from ledger.cli.verify import audit_folder
 from ledger.entry import parse_entry
-from ledger.statement import parse_statement
+from ledger.statement import Erasure, parse_statement
 from ledger.store.intake import verify_submission
 from ledger.store.log import Log
 from ledger.store.publish import RollbackError
 from tests.crash.faulty_vfs import Fault, load_library
-from tests.crash.victim import EXIT_STORAGE, Plot, fork_victim, make_plot, make_publisher
+from tests.crash.victim import (
+    ERASED,
+    EXIT_STORAGE,
+    Plot,
+    fork_victim,
+    make_plot,
+    make_publisher,
+)
 from tests.ledger.store.parties import World
 from tests.optional import absent
 
@@ -70,6 +77,7 @@ def check_recovery(world: World, told: list[dict[str, object]]) -> None:
             if line["kind"] == "note":
                 note = log.reader.load_checkpoint(int(str(line["size"])))
                 assert note == str(line["note"]).encode()
+        check_erasure(log)
         publisher = make_publisher(world, log)
         publisher.publish(*log.committed)
         append_one(world, log)
@@ -78,6 +86,14 @@ def check_recovery(world: World, told: list[dict[str, object]]) -> None:
         log.close()
     report = audit_folder(world.folder)
     assert report.result == Result.VERIFIED, (report.findings, report.undecided)
+
+
+def check_erasure(log: Log) -> None:
+    """Assert that the event is there, or that it is gone and its notice is in the log."""
+    index, position = ERASED
+    (event,) = log.reader.load_events(index)[position : position + 1]
+    bodies = [log.statement_at(n).body for n in range(index, log.size)]
+    assert (event.data is None) == any(isinstance(body, Erasure) for body in bodies)
 
 
 def append_one(world: World, log: Log) -> None:

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ledger.disclosure import Submission
 from ledger.errors import TagtrailError
+from ledger.statement import NO_HASH, Erasure
 from ledger.store.batch import Receipt
 from ledger.store.intake import VerifiedSubmission, verify_submission
 from ledger.store.log import Log
@@ -24,6 +26,8 @@ from tests.ledger.store.parties import ORIGIN, World
 
 EXIT_STORAGE = 70
 BATCHES = (1, 3, 2)
+# The last batch gives notice that this event is erased: the first that the gateway captured.
+ERASED = (5, 0)
 
 
 @dataclass
@@ -59,6 +63,8 @@ def make_plot(folder: Path, entries: int) -> Plot:
         [verify_submission(after.capture(1), log.keys()) for _ in range(size)]
         for size in BATCHES
     ]
+    notice = Submission(after.say(Erasure((ERASED,), 1, NO_HASH)), ())
+    batches.append([verify_submission(notice, log.keys())])
     (folder / "trust.toml").write_text(_trust_of(world, log.reader.load_entry(0)))
     log.close()
     return Plot(world, batches)
