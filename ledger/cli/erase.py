@@ -85,8 +85,8 @@ def _party_key(folder: Path | None, entry: int) -> Path:
     """Return the key file, in the ledger's folder, of the party that signed `entry`."""
     if folder is None:
         raise ParseError("--by", "name the key that signs: a privacy key or the party's")
-    from ledger.app import key_file_name  # noqa: PLC0415 - only where the folder is here
     from ledger.config import KEYS_NAME  # noqa: PLC0415
+    from ledger.founding import key_file_name  # noqa: PLC0415 - only where the folder is here
     from ledger.store.evidence import EvidenceReader  # noqa: PLC0415
     from ledger.store.recall import load_statement  # noqa: PLC0415
 

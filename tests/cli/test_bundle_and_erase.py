@@ -4,19 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from ledger.app import Founding, FoundingParty, Voice, clock_us, create_ledger, open_ledger
+from ledger.app import open_ledger
 from ledger.bundle import parse_bundle
 from ledger.cli import main
 from ledger.cli.erase import commit_who
 from ledger.config import find_passphrase
 from ledger.disclosure import Submission, WholeEvent, commitment, events_root
+from ledger.founding import Founding, FoundingParty, Voice, clock_us, create_ledger
 from ledger.keyfile import load_signer
 from ledger.statement import Capture, Erasure
 from tests.ledger.bundle_scene import ITEM, item_event
 
 DAIRY = "https://id.gs1.org/417/9506000134352"
 GATEWAY_KEY = Path("gateway", "keys", "9506000134352.key")
-CAPTURE, NOTICE = 5, 6
+# The founding entries: admin, recovery, log, capture key, party, gateway.
+CAPTURE, NOTICE = 6, 7
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
