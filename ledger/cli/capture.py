@@ -1,0 +1,208 @@
+"""`tagtrail capture`: brings a file of events into a ledger, spreadsheets included.
+
+    tagtrail capture events.csv --dir DIR
+    tagtrail capture events.xlsx --url http://127.0.0.1:8080 --proceed --json
+
+The file is a CSV file or workbook (`docs/reference/spreadsheet.md`), or an EPCIS document in
+JSON or XML. Without --proceed one bad row or event means that nothing is captured. The same
+file again adds nothing. Exit code 0: all of it is in the log; 1: something was rejected; 2: the
+file cannot be read.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urljoin
+
+import msgspec
+import typer
+
+from ledger.cli.sheets import SHEET_SUFFIXES, load_sheet
+from ledger.epcis.document import format_document
+from ledger.epcis.event import parse_time_us
+from ledger.epcis.received import judge_event
+from ledger.epcis.sheet import Rejection, Sheet, SheetEvent
+from ledger.errors import ParseError, TagtrailError
+
+app = typer.Typer()
+
+MEDIA_OF_SUFFIX = {
+    ".json": "application/json",
+    ".jsonld": "application/ld+json",
+    ".xml": "application/xml",
+}
+ANSWER_S = 60.0
+JOB_S = 600.0
+_LOOK_AGAIN_S = 0.05
+_EVENT_LIST = "/epcisBody/eventList/"
+EXIT_REJECTED = 1
+
+Behaviour = Literal["rollback", "proceed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What is sent: the document, and of a spreadsheet which rows each event has."""
+
+    body: bytes
+    media: str
+    rows: tuple[tuple[int, ...], ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the file."""
+
+    job: dict[str, Any] = field(default_factory=dict)
+    rejected: list[dict[str, object]] = field(default_factory=list)
+
+
+@app.command()
+def capture(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="csv, xlsx, json or xml.")],
+    *,
+    folder: Annotated[Path | None, typer.Option("--dir", help="The ledger's folder.")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="The URL of its server.")] = None,
+    proceed: Annotated[
+        bool, typer.Option("--proceed", help="Capture the good rows, list the bad ones.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Bring the events of a file into a ledger."""
+    if (folder is None) == (url is None):
+        raise ParseError("capture", "say --dir DIR or --url URL, one of them")
+    ready = load_file(path)
+    report = Report()
+    report.rejected = [_describe(one) for one in ready.rejections]
+    sends = bool(ready.rows or path.suffix.lower() not in SHEET_SUFFIXES)
+    if sends and (proceed or not report.rejected):
+        behaviour: Behaviour = "proceed" if proceed else "rollback"
+        if folder is not None:
+            report.job = _capture_here(folder, ready, behaviour)
+        else:
+            report.job = _capture_there(url or "", ready, behaviour)
+        report.rejected += [_locate(error, ready.rows) for error in report.job["errors"]]
+    _print(path, report, as_json=as_json)
+    if report.rejected:
+        raise typer.Exit(EXIT_REJECTED)
+
+
+def load_file(path: Path) -> Ready:
+    """Return what a file has to send; `ParseError` where it cannot be read."""
+    suffix = path.suffix.lower()
+    if suffix in SHEET_SUFFIXES:
+        return convert_sheet(load_sheet(path))
+    media = MEDIA_OF_SUFFIX.get(suffix)
+    if media is None:
+        known = ", ".join((*SHEET_SUFFIXES, *MEDIA_OF_SUFFIX))
+        raise ParseError(path.name, f"ends with none of {known}")
+    return Ready(body=path.read_bytes(), media=media)
+
+
+def convert_sheet(sheet: Sheet) -> Ready:
+    """Return the document of a spreadsheet, without the rows that break a rule.
+
+    It is created when its newest event happened, so that the same rows are the same bytes.
+    """
+    rejections = list(sheet.rejections)
+    good: list[SheetEvent] = []
+    newest_us = 0
+    for one in sheet.events:
+        judged = judge_event("", one.raw, cites="")
+        if judged.event is None:
+            for fault in judged.faults:
+                column = fault.pointer.strip("/")
+                rejections.append(Rejection(one.rows[0], column, fault.why, fault.mend))
+            continue
+        newest_us = max(newest_us, parse_time_us(str(one.raw["eventTime"])))
+        good.append(one)
+    document = format_document((one.raw for one in good), created_us=newest_us)
+    return Ready(
+        body=msgspec.json.encode(document),
+        media="application/ld+json",
+        rows=tuple(one.rows for one in good),
+        rejections=tuple(sorted(rejections, key=lambda one: one.row)),
+    )
+
+
+def _capture_here(folder: Path, ready: Ready, behaviour: Behaviour) -> dict[str, Any]:
+    from ledger.app import open_ledger  # noqa: PLC0415 - lazily: the server's packages
+
+    with open_ledger(folder) as ledger:
+        if ledger.capture is None:
+            raise TagtrailError(f"{folder} has no capture key: see docs/reference/capture.md")
+        _, done = ledger.capture.accept(ready.body, ready.media, behaviour)
+        outcome: dict[str, Any] = done.result(JOB_S).as_json()
+        # The index would follow at the next start; then it is there for the next question.
+        while ledger.index.next_index < ledger.log.size:
+            time.sleep(_LOOK_AGAIN_S)
+    return outcome
+
+
+def _capture_there(url: str, ready: Ready, behaviour: Behaviour) -> dict[str, Any]:
+    import urllib3  # noqa: PLC0415 - lazily
+
+    headers = {"Content-Type": ready.media, "GS1-Capture-Error-Behaviour": behaviour}
+    try:
+        with urllib3.PoolManager(retries=False, timeout=ANSWER_S) as pool:
+            base = url.rstrip("/") + "/"
+            posted = pool.request(
+                "POST", urljoin(base, "capture"), body=ready.body, headers=headers
+            )
+            answer = msgspec.json.decode(posted.data)
+            if posted.status != 202:  # noqa: PLR2004 - HTTP's number
+                detail = answer.get("detail", f"status {posted.status}")
+                raise ParseError(url, str(detail))
+            deadline = time.monotonic() + JOB_S
+            while time.monotonic() < deadline:
+                job: dict[str, Any] = msgspec.json.decode(
+                    pool.request("GET", urljoin(base, f"capture/{answer['captureID']}")).data
+                )
+                if not job["running"]:
+                    return job
+                time.sleep(_LOOK_AGAIN_S)
+    except (urllib3.exceptions.HTTPError, msgspec.DecodeError, LookupError) as error:
+        raise TagtrailError(f"{url} does not answer as a ledger does: {error}") from error
+    raise TagtrailError(f"{url} has taken the file and not ended in {JOB_S:.0f} s; ask later")
+
+
+def _describe(one: Rejection) -> dict[str, object]:
+    return {"row": one.row, "column": one.column, "why": one.why, "mend": one.mend}
+
+
+def _locate(error: dict[str, Any], rows: tuple[tuple[int, ...], ...]) -> dict[str, object]:
+    """Return an error of a job, with the first row of its event where it has one."""
+    pointer = str(error.get("pointer", ""))
+    found: dict[str, object] = {
+        "pointer": pointer,
+        "why": error.get("why", error.get("detail", "")),
+        "mend": error.get("mend", ""),
+    }
+    number, _, column = pointer.removeprefix(_EVENT_LIST).partition("/")
+    if rows and pointer.startswith(_EVENT_LIST) and number.isdigit():
+        found["row"] = rows[int(number)][0]
+        found["column"] = column
+    return found
+
+
+def _print(path: Path, report: Report, *, as_json: bool) -> None:
+    names = ("success", "events", "captured", "known", "index", "statementID", "document")
+    job = {name: report.job.get(name) for name in names}
+    job["success"] = not report.rejected
+    if as_json:
+        answer = {"file": str(path), **job, "rejected": report.rejected}
+        typer.echo(msgspec.json.format(msgspec.json.encode(answer)).decode())
+        return
+    for one in report.rejected:
+        where = f"row {one['row']}" if "row" in one else str(one.get("pointer") or "the file")
+        column = f", {one['column']}" if one.get("column") else ""
+        mend = str(one["mend"])
+        typer.echo(f"{where}{column}: {one['why']}. {mend[:1].upper()}{mend[1:]}.")
+    if not report.job:
+        typer.echo("nothing was captured")
+        return
+    typer.echo(f"captured {job['captured'] or 0} events, knew {job['known'] or 0} already")
+    if job["index"] is not None:
+        typer.echo(f"entry {job['index']}, document {job['document']}")
