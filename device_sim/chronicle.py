@@ -48,7 +48,7 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A life's time with one party, which both owns and possesses it; shared likewise."""
+    """A life's time with one party that possesses or owns it; shared likewise."""
 
     party: Party
     from_us: int
@@ -67,14 +67,19 @@ class Nesting:
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """What truly happened to one item or one lot, from its making on."""
+    """What truly happened to one item or one lot, from its making on.
+
+    `kept` is who possesses it, `owned` who owns it.
+    """
 
     epc: Epc
     made_us: int
     origin: tuple[Epc, ...] = ()
     quantity: float | None = None
     stays: list[Stay] = field(default_factory=list)
-    holdings: list[Holding] = field(default_factory=list)
+    kept: list[Holding] = field(default_factory=list)
+    owned: list[Holding] = field(default_factory=list)
+    sold_us: int | None = None
     ended_us: int | None = None
 
 
@@ -211,7 +216,8 @@ class Chronicle:
         where = self.story.lots if life.quantity is not None else self.story.items
         assert life.epc not in where
         life.stays.append(Stay(site, life.made_us))
-        life.holdings.append(Holding(site.party, life.made_us))
+        life.kept.append(Holding(site.party, life.made_us))
+        life.owned.append(Holding(site.party, life.made_us))
         where[life.epc] = life
 
     def nest(self, parent: Epc, children: Iterable[Epc], time_us: int) -> None:
@@ -247,25 +253,36 @@ class Chronicle:
             life.stays[-1] = ended[key]
 
     def arrive(self, things: Iterable[Epc], site: Site, time_us: int) -> None:
-        """Begin a stay of `things` and their contents at `site`, and hand them over."""
+        """Begin a stay of `things` and their contents at `site`, and hand them over.
+
+        A site that is a service takes possession only.
+        """
         begun, taken = Stay(site, time_us), Holding(site.party, time_us)
         ended: dict[tuple[str, int], Holding] = {}
         for life in self._lives(things):
             life.stays.append(begun)
-            held = life.holdings[-1]
-            if held.party is not site.party:
-                key = (held.party.name, held.from_us)
-                if key not in ended:
-                    ended[key] = Holding(held.party, held.from_us, time_us)
-                life.holdings[-1] = ended[key]
-                life.holdings.append(taken)
+            for held in (life.kept,) if site.service else (life.kept, life.owned):
+                last = held[-1]
+                if last.party is not site.party:
+                    key = (last.party.name, last.from_us)
+                    if key not in ended:
+                        ended[key] = Holding(last.party, last.from_us, time_us)
+                    held[-1] = ended[key]
+                    held.append(taken)
+
+    def sell(self, thing: Epc, time_us: int) -> None:
+        """Sell a thing: it and all that is in it leaves the chain."""
+        for life in self._lives([thing]):
+            life.sold_us = time_us
+            self.end(life, time_us)
 
     def end(self, life: Life, time_us: int) -> None:
         """End a life: the item is sold, the lot used up."""
-        stay, held = life.stays[-1], life.holdings[-1]
         life.ended_us = time_us
-        life.stays[-1] = Stay(stay.site, stay.from_us, time_us)
-        life.holdings[-1] = Holding(held.party, held.from_us, time_us)
+        if life.stays[-1].to_us is None:
+            life.stays[-1] = Stay(life.stays[-1].site, life.stays[-1].from_us, time_us)
+        for held in (life.kept, life.owned):
+            held[-1] = Holding(held[-1].party, held[-1].from_us, time_us)
 
     def _lives(self, things: Iterable[Epc]) -> Iterable[Life]:
         pending = list(things)

@@ -28,7 +28,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from device_sim.library import change_scenario, list_scenarios, load_scenario, store_run
+from device_sim.library import list_scenarios, load_scenario, store_run
 from device_sim.network import draw_network
 from device_sim.plan import format_plan
 from device_sim.play import Run, play
@@ -51,7 +51,8 @@ app = typer.Typer(
 ScenarioName = Annotated[str, typer.Argument(help="A name of `sim list`, or a TOML file.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same bytes.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a number: --set items=1000.")
+    list[str] | None,
+    typer.Option("--set", help="Change a number: --set items=1000."),
 ]
 
 
@@ -102,7 +103,7 @@ def run(
     if broker is None and out is None:
         raise typer.BadParameter("say where to: --broker URL, --out DIR, or both")
     factor = _parse_speed(speed)
-    played = play(change_scenario(load_scenario(scenario), changes or ()), seed)
+    played = play(load_scenario(scenario, changes or ()), seed)
     if out is not None:
         store_run(played, out)
     _say(_summary(played))

@@ -4,7 +4,9 @@ Pure: no I/O, no clock, no randomness.
 """
 
 import re
-from typing import Literal, get_args, get_origin
+from collections.abc import Callable
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -15,9 +17,16 @@ Path = tuple[str | int, ...]
 
 
 def explain(
-    error: msgspec.ValidationError, shape: type[Struct], text: str, where: str
+    error: msgspec.ValidationError,
+    shape: type[Struct],
+    text: str,
+    where: str,
+    home: Callable[[Path], Path] = lambda path: path,
 ) -> ParseError:
-    """Return msgspec's complaint about `shape` with line, key and what would be allowed."""
+    """Return msgspec's complaint about `shape` with line, key and what would be allowed.
+
+    `home` turns the path of a value into where it stands in the file.
+    """
     message = str(error)
     matched = re.fullmatch(r"(.*?)(?: - at `\$(.*)`)?", message)
     assert matched is not None
@@ -31,19 +40,22 @@ def explain(
     if unknown is not None and "unknown" in why:
         path = (*path, unknown[1])
     hint = f"; allowed: {', '.join(allowed)}" if allowed else ""
-    return refused(path, f"{why}{hint}", text, where)
+    return refused(home(path), f"{why}{hint}", text, where)
 
 
 def _allowed(shape: object, path: Path) -> list[str]:
     """Return the keys or the literal values that may stand at `path`."""
     for step in path:
+        shape = _bare(shape)
         if isinstance(step, int):
             shape = get_args(shape)[0]
+        elif get_origin(shape) is dict:
+            shape = get_args(shape)[1]
         else:
-            fields = {
-                one.encode_name: one.type for one in msgspec.structs.fields(_struct(shape))
-            }
-            shape = fields[step]
+            assert isinstance(shape, type)
+            assert issubclass(shape, Struct)
+            shape = {one.encode_name: one.type for one in msgspec.structs.fields(shape)}[step]
+    shape = _bare(shape)
     if get_origin(shape) is Literal:
         return [str(one) for one in get_args(shape)]
     if isinstance(shape, type) and issubclass(shape, Struct):
@@ -51,10 +63,15 @@ def _allowed(shape: object, path: Path) -> list[str]:
     return []
 
 
-def _struct(shape: object) -> type[Struct]:
-    assert isinstance(shape, type)
-    assert issubclass(shape, Struct)
-    return shape
+def _bare(shape: object) -> object:
+    """Return a type without its bounds and without None."""
+    while True:
+        if get_origin(shape) is Annotated:
+            shape = get_args(shape)[0]
+        elif get_origin(shape) in (Union, UnionType):
+            shape = next(one for one in get_args(shape) if one is not type(None))
+        else:
+            return shape
 
 
 def refused(path: Path, why: str, text: str, where: str) -> ParseError:

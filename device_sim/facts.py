@@ -41,6 +41,7 @@ class Thing:
     key: str
     made_us: int
     ended_us: int | None
+    sold_us: int | None
     lots: frozenset[str]
     sites: tuple[During, ...]
     custody: Mapping[str, tuple[During, ...]]
@@ -129,7 +130,7 @@ def _take(facts: Facts, line: Line) -> None:
             held = During(canonical_key(line["parent"]), line["from"], line["to"])
             facts.inside.setdefault(canonical_key(line["child"]), []).append(held)
         case "item":
-            thing = _thing(facts, line, line["farm_lots"], line["sold_at"])
+            thing = _thing(facts, line, line["farm_lots"], line["ended_at"])
             facts.items[thing.key] = thing
         case "lot":
             thing = _thing(facts, line, [], line["used_up_at"])
@@ -147,6 +148,7 @@ def _thing(facts: Facts, line: Line, lots: Sequence[str], ended_us: int | None) 
         key=canonical_key(line["epc"]),
         made_us=line["made_at"],
         ended_us=ended_us,
+        sold_us=line.get("sold_at"),
         lots=frozenset(map(canonical_key, lots)),
         sites=tuple(
             During(facts.site_of[canonical_key(one["place"])], one["from"], one["to"])

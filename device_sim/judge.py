@@ -275,7 +275,7 @@ class _Case:
                 yield "wrong", f"{where}: {name} {claimed}, truly {true}"
 
     def _judge_sale(self) -> Iterator[Finding]:
-        sold_us = self.item.ended_us
+        sold_us = self.item.sold_us
         sales = [
             parse_time(one["event_time"])
             for one in self.answer["events"]
@@ -291,7 +291,11 @@ class _Case:
             if one not in near:
                 yield Finding(self.item.epc, "sale", "wrong", f"not sold at {format_time(one)}")
         if sold_us is not None and not near:
-            unseen = "sell" in self.facts.missed.get(self.item.key, ())
+            held = [one for one in self.facts.containers(self.item.key) if one.to_us is None]
+            unseen = any(
+                "sell" in self.facts.missed.get(key, ())
+                for key in (self.item.key, *(one.what for one in held))
+            ) or (bool(held) and self._labelled(self.item))
             verdict: Verdict = "unknowable" if unseen else "silent"
             yield Finding(self.item.epc, "sale", verdict, "the sale is missing")
 

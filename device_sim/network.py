@@ -10,10 +10,13 @@ def draw_network(scenario: Scenario) -> Tree:
     """Return the network of `scenario` as a tree, from the sources to the shops."""
     world = build_world(scenario)
     root = Tree(f"[bold]{scenario.name}[/bold]: {scenario.title}")
-    root.add(
-        f"{scenario.items} items of {scenario.product.title!r} in {scenario.day.batches} "
-        f"batches from {scenario.start}"
-    )
+    root.add(f"{scenario.items} items in {scenario.day.batches} days from {scenario.start}")
+    for product in scenario.product:
+        made = f"from {', '.join(f'{n} {part}' for part, n in product.parts.items())}"
+        of_lots = "from lots" if product.raw is not None else "made"
+        root.add(
+            f"{product.title!r}: {made if product.parts else of_lots} at {product.made_at}"
+        )
     for role in ("source", "plant", "hub", "shop"):
         branch = root.add(role)
         for site in (one for one in world.sites.values() if one.role == role):

@@ -6,7 +6,8 @@ keys are those of docs/reference/plan.md.
 
 Where goods leave (`depart`, `load`) no business location is written: from there on they
 are nowhere until somebody receives them. Possession and ownership change hands at the
-receiving read, so shipping states the intended hand-over and receiving completes it.
+receiving read, so shipping states the intended hand-over and receiving completes it; a
+service is handed the possession, and the owner stays as it is.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -15,9 +16,9 @@ import json
 from collections.abc import Iterable, Sequence
 
 from device_sim.loggers import GROUP
-from device_sim.scenario import Scenario
+from device_sim.scenario import ProductTable, Scenario
 from device_sim.sparkplug import NAMESPACE
-from device_sim.world import Party, Role, Site, Station, Vehicle, World
+from device_sim.world import Party, Site, Station, Vehicle, World
 
 GAP_MS = 3_000
 IDLE_S = 5
@@ -89,89 +90,144 @@ def _topics(vehicle: Vehicle) -> str:
 
 def _emits(scenario: Scenario, world: World, station: Station) -> Iterable[list[str]]:
     """Yield the events that one pass of a station makes, in their order."""
-    if station.does in {"depart", "intake", "load", "receive"}:
-        yield from _moves(world, station)
-        return
-    plant = world.of_role("plant")[0].party.prefix
-    item = f"urn:epc:idpat:sgtin:{plant}.{scenario.product.item}.*"
-    case = f"urn:epc:idpat:sgtin:{plant}.{scenario.product.case}.*"
-    pallets = _pallets(world, station)
+    site = station.site
+    made = [one for one in scenario.product if one.made_at == site.name]
     match station.does:
+        case "depart" | "intake" | "load" | "receive":
+            yield from _moves(world, station)
         case "fill":
-            yield _transformation(item)
+            yield _transformation(_items(world, [one for one in made if one.raw is not None]))
+        case "make":
+            items = _items(world, [one for one in made if one.making == "make"])
+            yield _object("commissioning", "active", items, [], action="ADD")
+        case "assemble":
+            built = [one for one in made if one.parts]
+            parts = [scenario.made(name) for one in built for name in one.parts]
+            yield _object("commissioning", "active", _items(world, built), [], action="ADD")
+            yield _aggregation("ADD", "assembling", _items(world, built), _items(world, parts))
         case "case":
-            yield _aggregation("ADD", "packing", [case], [item])
+            yield _aggregation("ADD", "packing", _cases(world, made), _items(world, made))
         case "palletise":
-            yield _aggregation("ADD", "packing", pallets, [case])
+            units = _units(world, made if site.role == "plant" else scenario.finals)
+            yield _aggregation("ADD", "packing", _pallets([site]), units)
         case "break":
-            yield _aggregation("DELETE", "unpacking", pallets)
+            yield _aggregation("DELETE", "unpacking", _pallets(_incoming(world, site)))
         case "open":
-            yield _aggregation("DELETE", "unpacking", [case])
+            opened = scenario.finals if site.role == "shop" else _parts_at(scenario, site)
+            yield _aggregation("DELETE", "unpacking", _cases(world, opened))
         case "sell":
-            yield _object("retail_selling", "retail_sold", [item], [])
+            items = _items(world, scenario.finals)
+            yield _object("retail_selling", "retail_sold", items, [])
         case _:  # a line station: what it writes down says by itself what it means
             return
 
 
 def _moves(world: World, station: Station) -> Iterable[list[str]]:
     """Yield the events where goods leave a site or come to one."""
-    pallets = _pallets(world, station)
+    site = station.site
     match station.does:
         case "depart":
             yield _object("shipping", "in_transit", _assets(world, "tanker"), _from_to(station))
         case "intake":
             yield _object("receiving", "in_progress", _assets(world, "tanker"), _to(station))
         case "load":
+            pallets = _pallets(world.builders(site))
             yield _aggregation("ADD", "loading", _assets(world, "trailer"), pallets)
-            yield _object("shipping", "in_transit", pallets, _from_to(station))
+            yield _object(
+                "shipping", "in_transit", pallets, _from_to(station, world.owner(site))
+            )
         case "receive":
-            yield _object("receiving", "in_progress", pallets, _to(station))
+            origins = [station.origin] if station.origin else world.before(site)
+            owner = world.owner(origins[0]) if len(origins) == 1 else None
+            hands = _to(station, origins[0] if len(origins) == 1 else None, owner)
+            pallets = _pallets(_incoming(world, site, origins))
+            yield _object("receiving", "in_progress", pallets, hands)
             yield _aggregation("DELETE", "unloading", _assets(world, "trailer"))
         case _:
             raise AssertionError("only stations that move goods come here")
 
 
-def _pallets(world: World, station: Station) -> list[str]:
-    """Return patterns of the pallets that a station sees: its own, or those it gets."""
-    builds = station.does in {"palletise", "load"}
-    role: Role = "plant" if station.site.role == "hub" and not builds else "hub"
-    sites = [station.site] if builds else world.of_role(role)
-    return [f"urn:epc:idpat:sscc:{one.party.prefix}.*" for one in sites]
+def _incoming(world: World, site: Site, origins: Sequence[Site] = ()) -> list[Site]:
+    """Return the sites whose pallets come to `site`, from `origins` alone if there are any."""
+    return [one for origin in origins or world.before(site) for one in world.builders(origin)]
+
+
+def _parts_at(scenario: Scenario, plant: Site) -> list[ProductTable]:
+    used = [one for one in scenario.product if one.made_at == plant.name]
+    return [scenario.made(name) for one in used for name in one.parts]
+
+
+def _pallets(builders: Iterable[Site]) -> list[str]:
+    return _once(f"urn:epc:idpat:sscc:{one.party.prefix}.*" for one in builders)
+
+
+def _items(world: World, products: Iterable[ProductTable]) -> list[str]:
+    return _once(_sgtin(world, one, one.item) for one in products)
+
+
+def _cases(world: World, products: Iterable[ProductTable]) -> list[str]:
+    return _once(_sgtin(world, one, one.case) for one in products if one.case is not None)
+
+
+def _units(world: World, products: Iterable[ProductTable]) -> list[str]:
+    """Return patterns of what stands on pallets: cases, or items that have none."""
+    return _once(_sgtin(world, one, one.case or one.item) for one in products)
+
+
+def _sgtin(world: World, product: ProductTable, reference: str) -> str:
+    prefix = world.sites[product.made_at].party.prefix
+    return f"urn:epc:idpat:sgtin:{prefix}.{reference}.*"
 
 
 def _assets(world: World, kind: str) -> list[str]:
     """Return a pattern for each asset type of one kind of vehicle."""
-    types = {
-        one.tag.epc.rpartition(".")[0].removeprefix("urn:epc:id:grai:"): None
+    types = (
+        one.tag.epc.rpartition(".")[0].removeprefix("urn:epc:id:grai:")
         for one in world.vehicles.values()
         if one.kind == kind
-    }
-    return [f"urn:epc:idpat:grai:{one}.*" for one in types]
+    )
+    return _once(f"urn:epc:idpat:grai:{one}.*" for one in types)
 
 
-def _from_to(station: Station) -> list[str]:
+def _once(patterns: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(patterns))
+
+
+def _from_to(station: Station, owner: Party | None = None) -> list[str]:
     assert station.to is not None, "the scenario's check saw to it"
-    return [_hands("source", station.site), _hands("destination", station.to)]
+    return _hands(station.site, station.to, owner or station.site.party)
 
 
-def _to(station: Station) -> list[str]:
-    hands = [_hands("destination", station.site)]
-    if station.origin is not None:
-        hands.insert(0, _hands("source", station.origin))
-    return hands
+def _to(station: Station, origin: Site | None = None, owner: Party | None = None) -> list[str]:
+    return _hands(origin, station.site, owner)
 
 
-def _hands(key: str, site: Site) -> str:
-    pairs = ", ".join(f'{{type = "{role}", id = "{site.party.id}"}}' for role in _ROLES)
+def _hands(origin: Site | None, to: Site, owner: Party | None) -> list[str]:
+    """Return who hands over to whom; what comes to a service still belongs to its owner."""
+    lines = []
+    if origin is not None:
+        lines.append(_parties("source", zip(_ROLES, (origin.party, owner), strict=True)))
+    receiver = owner if to.service else to.party
+    return [*lines, _parties("destination", zip(_ROLES, (to.party, receiver), strict=True))]
+
+
+def _parties(key: str, hands: Iterable[tuple[str, Party | None]]) -> str:
+    pairs = ", ".join(
+        f'{{type = "{role}", id = "{party.id}"}}' for role, party in hands if party is not None
+    )
     return f"{key} = [{pairs}]"
 
 
 def _object(
-    biz_step: str, disposition: str, epcs: Sequence[str], hands: Sequence[str]
+    biz_step: str,
+    disposition: str,
+    epcs: Sequence[str],
+    hands: Sequence[str],
+    action: str = "OBSERVE",
 ) -> list[str]:
     return [
         'event = "object"',
-        'action = "OBSERVE"',
+        _line("action", action),
         _line("biz_step", biz_step),
         _line("disposition", disposition),
         _line("epcs", epcs),
@@ -191,12 +247,12 @@ def _aggregation(
     return [*lines, _line("children", children)] if children else lines
 
 
-def _transformation(outputs: str) -> list[str]:
+def _transformation(outputs: Sequence[str]) -> list[str]:
     return [
         'event = "transformation"',
         _line("biz_step", "commissioning"),
         _line("disposition", "active"),
-        _line("outputs", [outputs]),
+        _line("outputs", outputs),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Scenario files: a supply chain as TOML, parsed whole, refused with line, key and choices.
+"""Scenarios: what a supply chain written as TOML consists of.
 
     scenario = "tagtrail/scenario/v1"
     name = "dairy"
@@ -17,22 +17,17 @@
     antennas = 1
     profile = "tunnel"                  # how tags are heard here: gate | tunnel | till
 
-Every table and key is listed in docs/reference/scenarios.md and checked here: an unknown
-key, a value of another type or outside its bounds, a name that nothing has. The first
-thing wrong is raised as `ParseError`, whose `where` is `file:line key`.
+Every table and key is listed in docs/reference/scenarios.md. Here are their shapes and
+bounds; `device_sim.scenariofile` reads a file and checks what shapes cannot say.
 
 Pure: no I/O, no clock, no randomness.
 """
 
-import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from device_sim.complaint import explain, refused
 from device_sim.world import (
     Does,
     Material,
@@ -48,10 +43,10 @@ from device_sim.world import (
     grai_tag,
     parse_time,
 )
-from ledger.errors import ParseError
 
 FORMAT = "tagtrail/scenario/v1"
-ITEMS_MAX = 1_000_000
+ITEMS_MAX = 10_000_000
+COPIES_MAX = 10_000
 
 _Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]*$", max_length=40)]
 _Title = Annotated[str, Meta(min_length=1, max_length=80)]
@@ -74,12 +69,17 @@ class PartyTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class SiteTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A place of one party; `location` is the location reference of its SGLN."""
+    """A place of one party; `location` is the location reference of its SGLN.
+
+    Goods at a `service` site change possession only: a warehouse or a marketplace keeps
+    what it does not own.
+    """
 
     name: _Name
     party: _Name
     role: Role
     location: _Digits
+    service: bool = False
 
 
 class StationTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -115,30 +115,47 @@ class RouteTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class ProductTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is made: references of the raw lot, the item and the case, and how they nest.
+    """What one plant makes: references of the raw lot, the item and the case; how they nest.
 
-    References are the indicator digit and item reference: 13 digits less the prefix.
+    References are the indicator digit and item reference: 13 digits less the prefix. With
+    `raw`, items are filled from lots; with `parts`, they are assembled from items of other
+    products, so many of each; with neither they are just made. Without `case`, items go
+    straight onto pallets, and `cases_per_pallet` counts them.
     """
 
-    item: _Digits
-    case: _Digits
-    raw: _Digits
+    name: _Name
     title: _Title
+    made_at: _Name
+    item: _Digits
+    raw: _Digits | None = None
+    case: _Digits | None = None
+    parts: dict[_Name, Annotated[int, Meta(ge=1, le=100)]] = {}
     material: Material = "carton"
-    kilograms: Annotated[float, Meta(gt=0, le=1000)]
-    items_per_case: tuple[_Count, _Count]
+    kilograms: Annotated[float, Meta(gt=0, le=10_000)]
+    items_per_case: tuple[_Count, _Count] = (10, 10)
     cases_per_pallet: _Count
     pallets_per_trailer: Annotated[int, Meta(ge=1, le=16)]
 
+    @property
+    def making(self) -> Does:
+        """What its plant does to make an item."""
+        if self.parts:
+            return "assemble"
+        return "make" if self.raw is None else "fill"
+
 
 class DayTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When things are done; `batches` is the number of production days."""
+    """When things are done; `batches` is the number of production days.
+
+    `item_ms` is how long the line takes for one item.
+    """
 
     batches: Annotated[int, Meta(ge=1, le=365)]
     collect: _Clock
     fill: _Clock
     dispatch: _Clock
     deliver: _Clock
+    item_ms: Annotated[int, Meta(ge=1, le=600_000)] = 1_200
     sale_days: Annotated[int, Meta(ge=1, le=60)]
     sold: _Share
 
@@ -189,7 +206,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     title: _Title
     start: str
     items: Annotated[int, Meta(ge=1, le=ITEMS_MAX)]
-    product: ProductTable
+    product: Annotated[tuple[ProductTable, ...], Meta(min_length=1)]
     day: DayTable
     climate: ClimateTable
     radio: RadioTable
@@ -199,29 +216,26 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     vehicle: tuple[VehicleTable, ...]
     route: tuple[RouteTable, ...]
     fault: tuple[FaultTable, ...] = ()
+    copies: dict[_Name, Annotated[int, Meta(ge=1, le=COPIES_MAX)]] = {}
 
     @property
     def start_us(self) -> int:
         """The midnight at which the first day begins."""
         return parse_time(self.start)
 
+    @property
+    def finals(self) -> tuple[ProductTable, ...]:
+        """The products that are sold: those that are no part of another."""
+        parts = {part for one in self.product for part in one.parts}
+        return tuple(one for one in self.product if one.name not in parts)
+
+    def made(self, name: str) -> ProductTable:
+        """Return the product of that name; `parse_scenario` made sure that it is there."""
+        return next(one for one in self.product if one.name == name)
+
     def road(self, origin: str, to: str) -> RouteTable:
         """Return the route between two sites; `parse_scenario` made sure that it is there."""
         return next(one for one in self.route if (one.origin, one.to) == (origin, to))
-
-
-def parse_scenario(text: str, where: str = "scenario") -> Scenario:
-    """Return the scenario written in `text`, or raise `ParseError` naming line and key."""
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ParseError(where, f"is not TOML: {error}") from error
-    try:
-        scenario = msgspec.convert(tree, Scenario)
-    except msgspec.ValidationError as error:
-        raise explain(error, Scenario, text, where) from error
-    _check_references(scenario, text, where)
-    return scenario
 
 
 def build_world(scenario: Scenario) -> World:
@@ -232,10 +246,11 @@ def build_world(scenario: Scenario) -> World:
     }
     sites = {
         one.name: Site(
-            name=one.name, role=one.role, party=parties[one.party], location=one.location
+            name=one.name, role=one.role, party=parties[one.party], location=one.location,
+            service=one.service,
         )
         for one in scenario.site
-    }
+    }  # fmt: skip
     stations = {
         one.name: Station(
             name=one.name, site=sites[one.name.partition("/")[0]], does=one.does,
@@ -253,110 +268,7 @@ def build_world(scenario: Scenario) -> World:
         )
         for one in scenario.vehicle
     }  # fmt: skip
-    return World(parties=parties, sites=sites, stations=stations, vehicles=vehicles)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reference:
-    path: tuple[str | int, ...]
-    name: str | None
-    among: tuple[str, ...]
-
-
-def _check_references(scenario: Scenario, text: str, where: str) -> None:
-    try:
-        parse_time(scenario.start)
-    except ValueError as error:
-        raise refused(("start",), f"{scenario.start!r}: {error}", text, where) from error
-    for reference in _references(scenario):
-        if reference.name is not None and reference.name not in reference.among:
-            allowed = ", ".join(reference.among)
-            why = f"{reference.name!r} is not there; allowed: {allowed}"
-            raise refused(reference.path, why, text, where)
-    for path, why in _shortcomings(scenario):
-        raise refused(path, why, text, where)
-
-
-def _references(scenario: Scenario) -> Iterable[_Reference]:
-    """Yield each name that must be the name of something else."""
-    parties = tuple(one.name for one in scenario.party)
-    sites = tuple(one.name for one in scenario.site)
-    stations = tuple(one.name for one in scenario.station)
-    legs = tuple(f"{one.origin}/{one.to}" for one in scenario.route)
-    for n, site in enumerate(scenario.site):
-        yield _Reference(("site", n, "party"), site.party, parties)
-    for n, station in enumerate(scenario.station):
-        yield _Reference(("station", n, "name"), station.name.partition("/")[0], sites)
-        yield _Reference(("station", n, "to"), station.to, sites)
-        yield _Reference(("station", n, "origin"), station.origin, sites)
-    for n, vehicle in enumerate(scenario.vehicle):
-        yield _Reference(("vehicle", n, "party"), vehicle.party, parties)
-    for n, route in enumerate(scenario.route):
-        yield _Reference(("route", n, "origin"), route.origin, sites)
-        yield _Reference(("route", n, "to"), route.to, sites)
-    for n, fault in enumerate(scenario.fault):
-        if fault.kind == "excursion":
-            yield _Reference(("fault", n, "leg"), fault.leg or "", legs)
-        else:
-            yield _Reference(("fault", n, "station"), fault.station or "", stations)
-
-
-def _shortcomings(scenario: Scenario) -> Iterable[tuple[tuple[str | int, ...], str]]:
-    """Yield what the chain needs and the file lacks, and names that two things have."""
-    by_role: dict[str, list[str]] = {}
-    for site in scenario.site:
-        by_role.setdefault(site.role, []).append(site.name)
-    for role, most in (("source", 100), ("plant", 1), ("hub", 1), ("shop", 100)):
-        names = by_role.get(role, [])
-        if not 1 <= len(names) <= most:
-            yield ("site",), f"want 1 to {most} sites of role {role!r}, there are {len(names)}"
-            return
-    plant, hub = by_role["plant"][0], by_role["hub"][0]
-    roads = [(one.origin, one.to) for one in scenario.route]
-    for leg in [
-        *((source, plant) for source in by_role["source"]),
-        (plant, hub),
-        *((hub, shop) for shop in by_role["shop"]),
-    ]:
-        if leg not in roads:
-            yield ("route",), f"there is no route from {leg[0]!r} to {leg[1]!r}"
-    present = {(one.name.partition("/")[0], one.does, one.to) for one in scenario.station}
-    for where, does, to in _stations_needed(by_role):
-        if not any((where, does) == (at, do) and to in (None, way) for at, do, way in present):
-            towards = f" to {to!r}" if to else ""
-            yield ("station",), f"site {where!r} has no station that does {does!r}{towards}"
-    for kind in ("tanker", "trailer"):
-        if not any(one.kind == kind for one in scenario.vehicle):
-            yield ("vehicle",), f"there is no vehicle of kind {kind!r}"
-    yield from _twins(scenario)
-
-
-def _stations_needed(
-    by_role: dict[str, list[str]],
-) -> Iterable[tuple[str, Does, str | None]]:
-    (plant,), (hub,) = by_role["plant"], by_role["hub"]
-    for source in by_role["source"]:
-        yield source, "produce", None
-        yield source, "depart", plant
-    at_plant: tuple[Does, ...] = ("intake", "fill", "case", "palletise")
-    at_hub: tuple[Does, ...] = ("receive", "break", "palletise")
-    at_shop: tuple[Does, ...] = ("receive", "break", "open", "sell")
-    yield from ((plant, does, None) for does in at_plant)
-    yield plant, "load", hub
-    yield from ((hub, does, None) for does in at_hub)
-    for shop in by_role["shop"]:
-        yield hub, "load", shop
-        yield from ((shop, does, None) for does in at_shop)
-
-
-def _twins(scenario: Scenario) -> Iterable[tuple[tuple[str | int, ...], str]]:
-    tables = {
-        "party": [one.name for one in scenario.party],
-        "site": [one.name for one in scenario.site],
-        "station": [one.name for one in scenario.station],
-        "vehicle": [one.name for one in scenario.vehicle],
-    }
-    for table, names in tables.items():
-        for n, name in enumerate(names):
-            if name in names[:n]:
-                yield (table, n, "name"), f"{name!r} is taken by an earlier {table}"
+    return World(
+        parties=parties, sites=sites, stations=stations, vehicles=vehicles,
+        roads=tuple((sites[one.origin], sites[one.to]) for one in scenario.route),
+    )  # fmt: skip

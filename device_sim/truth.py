@@ -24,7 +24,6 @@ from device_sim.faults import Label, Missed
 from device_sim.world import SECOND_US, Epc, Sample, Site, Vehicle, World
 
 FORMAT = "tagtrail/truth/v1"
-_ROLES = ("possessor", "owner")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ def _run(told: Told, scenario: str, seed: int) -> dict[str, object]:
         "kind": "run", "format": FORMAT, "scenario": scenario, "seed": seed,
         "from": min(times), "to": max(times), "tolerance_us": longest_us + 5 * SECOND_US,
         "items": len(story.items), "lots": len(story.lots), "passes": len(story.passes),
-        "sold": sum(one.ended_us is not None for one in story.items.values()),
+        "sold": sum(one.sold_us is not None for one in story.items.values()),
     }  # fmt: skip
 
 
@@ -123,7 +122,8 @@ def _item(life: Life, told: Told, nests: Mapping[Epc, Sequence[Nesting]]) -> dic
     return {
         "kind": "item", "epc": life.epc, "made_at": life.made_us,
         "farm_lots": list(life.origin), "path": _path(life), "custody": _custody(life),
-        "exposure": _exposure(life.epc, told, nests), "sold_at": life.ended_us,
+        "exposure": _exposure(life.epc, told, nests), "sold_at": life.sold_us,
+        "ended_at": life.ended_us,
     }  # fmt: skip
 
 
@@ -136,8 +136,8 @@ def _path(life: Life) -> list[dict[str, object]]:
 def _custody(life: Life) -> list[dict[str, object]]:
     return [
         {"party": one.party.id, "role": role, "from": one.from_us, "to": one.to_us}
-        for one in life.holdings
-        for role in _ROLES
+        for role, holdings in (("possessor", life.kept), ("owner", life.owned))
+        for one in holdings
     ]
 
 

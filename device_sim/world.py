@@ -29,7 +29,7 @@ DAY_US = 24 * HOUR_US
 Role = Literal["source", "plant", "hub", "shop", "fleet"]
 Does = Literal[
     "produce", "depart", "intake", "fill", "case", "palletise", "load", "receive", "break",
-    "open", "sell",
+    "open", "sell", "make", "assemble", "return", "destroy",
 ]  # fmt: skip
 ReaderModel = Literal[
     "impinj", "zebra", "zebra-single", "zebra-handheld", "smartreader", "llrp", "none"
@@ -65,12 +65,13 @@ class Party:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A place with a GLN of its own, run by one party."""
+    """A place with a GLN of its own, run by one party; a `service` owns nothing of others."""
 
     name: str
     role: Role
     party: Party
     location: str
+    service: bool = False
 
     @property
     def sgln(self) -> str:
@@ -160,17 +161,53 @@ class World:
     sites: Mapping[str, Site]
     stations: Mapping[str, Station]
     vehicles: Mapping[str, Vehicle]
+    roads: tuple[tuple[Site, Site], ...] = ()
 
-    def station(self, site: Site, does: Does, to: Site | None = None) -> Station:
-        """Return the first station of `site` that does `does` (towards `to`, if given)."""
+    def station(
+        self, site: Site, does: Does, to: Site | None = None, origin: Site | None = None
+    ) -> Station:
+        """Return the first station of `site` that does `does`.
+
+        A station that names where its goods go to or come from serves only those; one that
+        names nothing serves all.
+        """
         for station in self.stations.values():
-            if station.site is site and station.does == does and (to in (None, station.to)):
-                return station
+            if station.site is site and station.does == does:
+                fits = to is None or station.to in (None, to)
+                if fits and (origin is None or station.origin in (None, origin)):
+                    return station
         raise LookupError(f"site {site.name!r} has no station that does {does!r}")
 
     def of_role(self, role: Role) -> list[Site]:
         """Return the sites of one role, in file order."""
         return [site for site in self.sites.values() if site.role == role]
+
+    def after(self, site: Site) -> list[Site]:
+        """Return the hubs and shops that finished goods go to from `site`."""
+        return [to for one, to in self.roads if one is site and to.role in {"hub", "shop"}]
+
+    def before(self, site: Site) -> list[Site]:
+        """Return the plants and hubs from which goods come to `site`."""
+        return [one for one, to in self.roads if to is site and one.role in {"plant", "hub"}]
+
+    def splits(self, site: Site) -> bool:
+        """Tell whether `site` builds pallets: a plant does, and a hub that allots goods."""
+        return site.role == "plant" or (site.role == "hub" and len(self.after(site)) > 1)
+
+    def builders(self, site: Site) -> list[Site]:
+        """Return the sites whose pallets leave `site`."""
+        if self.splits(site):
+            return [site]
+        return list(
+            {one.name: one for up in self.before(site) for one in self.builders(up)}.values()
+        )
+
+    def owner(self, site: Site) -> Party | None:
+        """Return who owns what is at `site`, None where that differs from thing to thing."""
+        if not site.service:
+            return site.party
+        owners = {one.party.name: one.party for one in self.before(site) if not one.service}
+        return next(iter(owners.values())) if len(owners) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import get_args
 
 from device_sim.chain import play_chain
-from device_sim.library import change_scenario, load_scenario
+from device_sim.library import load_scenario
 from device_sim.play import play
 from device_sim.radio import hear_pass
 from device_sim.readers import station_messages
@@ -133,7 +133,7 @@ def resident_kib() -> int:
 
 def measure_memory(items: int) -> None:
     """Play the story of `items` items and print what it took."""
-    scenario = change_scenario(load_scenario("dairy"), [f"items={items}"])
+    scenario = load_scenario("dairy", [f"items={items}"])
     before = resident_kib()
     began = time.process_time()
     story = play_chain(scenario, build_world(scenario), 1)

@@ -57,9 +57,10 @@ def test_nothing_is_in_two_places_or_with_two_parties(stories: dict[int, Story])
         for life in [*story.items.values(), *story.lots.values()]:
             end_us = 1 << 62
             assert not overlapping([(s.from_us, s.to_us or end_us) for s in life.stays]), seed
-            held = [(one.from_us, one.to_us or end_us) for one in life.holdings]
-            assert not overlapping(held), seed
-            assert held[0][0] == life.made_us, seed
+            for holdings in (life.kept, life.owned):
+                held = [(one.from_us, one.to_us or end_us) for one in holdings]
+                assert not overlapping(held), seed
+                assert held[0][0] == life.made_us, seed
 
 
 def test_a_child_is_in_one_parent_at_a_time(stories: dict[int, Story]) -> None:
@@ -112,7 +113,7 @@ def test_what_is_sold_went_all_the_way(stories: dict[int, Story]) -> None:
         assert 0.85 < len(sold) / len(story.items) < 1, seed
         for life in story.items.values():
             assert [one.site.role for one in life.stays] == ["plant", "hub", "shop"], seed
-            assert len({one.party.name for one in life.holdings}) == 3, seed
+            assert len({one.party.name for one in life.owned}) == 3, seed
 
 
 @pytest.mark.parametrize("items", [1, 2, 7, 2_000])

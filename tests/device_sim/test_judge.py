@@ -11,7 +11,7 @@ import pytest
 
 from device_sim.facts import Facts, Thing, device_key, parse_truth
 from device_sim.judge import ASPECTS, judge_item
-from device_sim.library import change_scenario, load_scenario
+from device_sim.library import load_scenario
 from device_sim.play import Run, play
 from device_sim.score import tally
 from ledger.errors import ParseError
@@ -22,7 +22,7 @@ STRANGER = "https://id.gs1.org/417/9529999000003"
 
 
 def played(missed: float, seed: int, items: int = 72) -> Run:
-    scenario = change_scenario(load_scenario("dairy"), [f"items={items}"])
+    scenario = load_scenario("dairy", [f"items={items}"])
     radio = msgspec.structs.replace(scenario.radio, missed=missed, missed_at_encoder=missed / 5)
     return play(msgspec.structs.replace(scenario, radio=radio), seed)
 

@@ -9,7 +9,7 @@ import pytest
 
 from device_sim.library import load_scenario, store_run
 from device_sim.play import Run, play
-from device_sim.scenario import parse_scenario
+from device_sim.scenariofile import parse_scenario
 from device_sim.world import parse_time
 
 DIGEST = """

@@ -6,7 +6,8 @@ import pytest
 from device_sim.chance import draw_bytes, ladder
 from device_sim.play import Run
 from device_sim.radio import CHANNELS_KHZ, DEAFNESS, LOSS_CDB, hear_pass
-from device_sim.scenario import build_world, parse_scenario
+from device_sim.scenario import build_world
+from device_sim.scenariofile import parse_scenario
 from device_sim.world import (
     SECOND_US,
     Material,

@@ -6,7 +6,8 @@ import pytest
 
 from device_sim.radio import hear_pass
 from device_sim.readers import HANDHELD_TAGS_MAX, station_messages, tag_chip
-from device_sim.scenario import build_world, parse_scenario
+from device_sim.scenario import build_world
+from device_sim.scenariofile import parse_scenario
 from device_sim.world import (
     SECOND_US,
     Message,

@@ -1,7 +1,10 @@
+from importlib.resources import files
+
 import pytest
 
 from device_sim.library import list_scenarios, load_scenario
-from device_sim.scenario import build_world, parse_scenario
+from device_sim.scenario import build_world
+from device_sim.scenariofile import parse_scenario
 from ledger.errors import ParseError
 
 
@@ -38,6 +41,13 @@ def test_a_world_has_everything_that_the_file_names(dairy_text: str) -> None:
         ('leg = "dairy/centre"', 'leg = "dairy/moon"', "fault[0].leg", "dairy/centre"),
         ('station = "centre/dock-in"', 'station = "x"', "fault[1].station", "allowed: north"),
         ('does = "fill"', 'does = "case"', "station", "no station that does 'fill'"),
+        ('made_at = "dairy"', 'made_at = "moon"', "product[0].made_at", "allowed: dairy"),
+        ("cases_per_pallet = 4", "parts = {bolt = 2}", "product[0]", "cases_per_pallet"),
+        ('raw = "000017"', "parts = {bolt = 2}", "product[0].parts", "allowed: "),
+        ('reader = "zebra"', 'reader = "siemens"', "station[7].reader", "allowed: impinj"),
+        ('kind = "tanker"', 'kind = "boat"', "vehicle[0].kind", "allowed: tanker"),
+        ('origin = "centre"\nto = "market"', 'origin = "centre"\nto = "harbour"', "route",
+         "no route to 'market'"),
         ('name = "trailer-2"', 'name = "trailer-1"', "vehicle[3].name", "is taken"),
         ('start = "2026-03-02T00:00:00Z"', 'start = "Monday"', "start", "Monday"),
         ('name = "dairy"', "name = dairy", "", "not TOML"),
@@ -67,5 +77,50 @@ def test_a_refusal_names_the_line(dairy_text: str) -> None:
 
 
 def test_a_name_that_nothing_has_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ParseError, match="there are: dairy"):
+    with pytest.raises(ParseError, match=r"there are: bulk, dairy"):
         load_scenario("nowhere")
+
+
+COPIED = """
+[copies]
+farm = 3
+"""
+
+
+def test_a_table_that_names_a_copy_is_there_as_often_as_it_says(dairy_text: str) -> None:
+    text = dairy_text.replace(
+        '[[party]]\nname = "north-farm"\ntitle = "North Farm"\nprefix = "9521101"',
+        '[[party]]\nname = "north-farm"\ntitle = "North Farm"\nprefix = "9521101"\n\n'
+        '[[party]]\nname = "idle-{farm}"\ntitle = "Idle {farm:03d}"\n'
+        'prefix = "95219{farm:02d}"',
+    )
+    text = text.replace("\n[[product]]", COPIED + "\n[[product]]", 1)
+    world = build_world(parse_scenario(text))
+    idle = [one for one in world.parties.values() if one.name.startswith("idle")]
+    assert [(one.name, one.title, one.prefix) for one in idle] == [
+        ("idle-1", "Idle 001", "9521901"), ("idle-2", "Idle 002", "9521902"),
+        ("idle-3", "Idle 003", "9521903"),
+    ]  # fmt: skip
+
+
+def test_a_mistake_in_a_copied_table_is_named_where_it_stands() -> None:
+    text = (files("device_sim") / "scenarios" / "stress.toml").read_text()
+    bad = text.replace('does = "sell"', 'does = "give"', 1)
+    line = line_of(bad, 'does = "give"')
+    with pytest.raises(ParseError, match=rf"^f:{line} station.*does: Invalid enum"):
+        parse_scenario(bad, "f")
+    bad = text.replace("store = 20", "store = 0", 1)
+    with pytest.raises(ParseError, match=rf"^f:{line_of(bad, 'store = 0')} copies.store"):
+        parse_scenario(bad, "f")
+
+
+def test_numbers_are_changed_by_dotted_key_and_checked_like_the_file() -> None:
+    changed = load_scenario("stress", ["copies.store=3", "day.batches=1", "items=10"])
+    assert (changed.items, changed.day.batches) == (10, 1)
+    assert len(build_world(changed).of_role("shop")) == 3
+    with pytest.raises(ParseError, match=r"there are: .*day\.batches=N"):
+        load_scenario("stress", ["day.cows=3"])
+    with pytest.raises(ParseError, match="is not key=number"):
+        load_scenario("stress", ["items=many"])
+    with pytest.raises(ParseError, match=r"items.*>= 1"):
+        load_scenario("stress", ["items=0"])

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from device_sim.cli import print_score
 from device_sim.facts import parse_truth
-from device_sim.library import change_scenario, load_scenario
+from device_sim.library import load_scenario
 from device_sim.play import Run, play
 from device_sim.score import ScoreError, opened_ledger, score
 from ledger.errors import ParseError
@@ -49,7 +49,7 @@ def answering(told: dict[str, Any], status: int = 200) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def small() -> Run:
-    return play(change_scenario(load_scenario("dairy"), ["items=24"]), 4)
+    return play(load_scenario("dairy", ["items=24"]), 4)
 
 
 @pytest.fixture(scope="module")
