@@ -1,17 +1,16 @@
 """What the index knows of an event: one function for the index and for whoever rebuilds it.
 
-An event becomes one `EventRow` and one `MentionRow` for each thing, place, party or
-device that it names, by role. The rows hold no evidence: each can be computed again
-from the log, and an audit of the index does just that.
+An event becomes one `EventRow` and a `MentionRow` for each thing, place, party or device
+that it names, by role. The rows hold no evidence: an audit computes them again.
 
-    row id (eid)   entry index << 17 | position of the event in its statement
+    row id (eid)   entry index << 17 | position in its statement
     key            the canonical identity of what is named: a GS1 Digital Link on
                    https://id.gs1.org, or the text itself where it is no GS1 identifier
 
 Some roles repeat a mention on purpose, so that a narrow question stays a narrow read:
 `emptied` marks the parent of a DELETE without children, `sensed` the things of an event
-that carries sensor readings, `located` the place of an event that names no thing at all.
-Associations have roles of their own, because unpacking never ends them.
+with sensor readings, `located` the place of an event that names no thing, `lot` the lot of
+items that come into being. Unpacking never ends associations: they have roles of their own.
 
 Order of events: the instant of eventTime; then the document (the statement), by the
 content hash of its first event; then the position in it. The entry index never decides,
@@ -27,6 +26,7 @@ from decimal import Decimal
 from hashlib import sha256
 
 from ledger.epcis.event import Event, join_parts, parse_event
+from ledger.epcis.lot import lots_named
 from ledger.errors import ParseError
 
 POSITION_BITS = 17
@@ -34,7 +34,6 @@ POSITION_BITS = 17
 
 CONTENT_BYTES = 16
 """How much of SHA-256 a content hash keeps: it tells events apart, it proves nothing."""
-
 EPC = "epc"
 PARENT = "parent"
 CHILD = "child"
@@ -54,6 +53,7 @@ READ_POINT = "read_point"
 BIZ_LOCATION = "biz_location"
 SOURCE = "source"
 DESTINATION = "destination"
+LOT = "lot"
 
 ROLES: tuple[str, ...] = (
     EPC,
@@ -75,6 +75,7 @@ ROLES: tuple[str, ...] = (
     BIZ_LOCATION,
     SOURCE,
     DESTINATION,
+    LOT,
 )
 """Every role, in the order that numbers them in the index; new ones are added at the end."""
 
@@ -233,7 +234,7 @@ def content_hash(event: Event) -> bytes:
         dict(event.extensions),
     ]
     text = json.dumps(said, sort_keys=True, default=str, separators=(",", ":"))
-    return sha256(text.encode("utf-8", "surrogatepass")).digest()[:CONTENT_BYTES]
+    return sha256(text.encode(errors="surrogatepass")).digest()[:CONTENT_BYTES]
 
 
 def project_event(pin: Pin, event: Event) -> Rows:
@@ -347,8 +348,9 @@ def mentions_of(event: Event) -> Iterator[tuple[str, str]]:
     yield from _sensor_mentions(event)
     yield from _keys(((event.read_point,),), READ_POINT)
     yield from _keys(((event.biz_location,),), BIZ_LOCATION)
-    for roles, parties in ((SOURCE, event.sources), (DESTINATION, event.destinations)):
-        yield from ((key, roles) for _, key in parties)
+    yield from ((key, SOURCE) for _, key in event.sources)
+    yield from ((key, DESTINATION) for _, key in event.destinations)
+    yield from _keys(((lot for _, lot in lots_named(event)),), LOT)
 
 
 def _thing_mentions(event: Event) -> Iterator[tuple[str, str]]:

@@ -12,9 +12,11 @@ from ledger.api import (
     routes_capture,
     routes_events,
     routes_keys,
+    routes_links,
     routes_log,
     routes_provenance,
     routes_statements,
+    routes_twin,
 )
 from ledger.api.problems import (
     DEFECT,
@@ -41,6 +43,8 @@ def create_application(ledger: Served) -> FastAPI:
     application.include_router(routes_log.router)
     application.include_router(routes_keys.router)
     application.include_router(routes_provenance.router)
+    application.include_router(routes_twin.router)
+    application.include_router(routes_links.router)
     application.add_api_route("/status", get_status, response_model=None)
     application.add_api_route("/healthz", get_health, response_model=None)
     application.add_api_route("/readyz", get_readiness, response_model=None)

@@ -26,11 +26,11 @@ from ledger.audit.disclosed import list_disclosures
 from ledger.audit.finding import Result
 from ledger.audit.report import printable
 from ledger.bundle import Bundle, encode_bundle
-from ledger.cli.trace import parse_item
 from ledger.config import load_trust
 from ledger.epcis.event import parse_time_us
 from ledger.epcis.parts import PART_NAMES
 from ledger.errors import ParseError, VerificationError
+from ledger.gs1.item import parse_item
 from ledger.provenance.answer import trace
 from ledger.provenance.document import assemble_answer
 from ledger.store.bundles import load_signed, take_bundle

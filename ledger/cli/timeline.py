@@ -37,6 +37,7 @@ def draw_answer(answer: Row, names: Mapping[str, str], console: Console) -> None
     drawing = _Drawing(answer, names, console)
     drawing.head()
     drawing.inputs()
+    drawing.descendants()
     drawing.timeline()
     drawing.containment()
     drawing.custody()
@@ -85,6 +86,19 @@ class _Drawing:
                 _entries(row["entries"]),
             )
         self.console.print(table)
+
+    def descendants(self) -> None:
+        rows = self.answer.get("descendants", [])
+        if not rows:
+            return
+        table = self._table("Went into")
+        for row in rows[:EVENTS_SHOWN_MAX]:
+            place = self._name(row["place"]) if row.get("place") else UNKNOWN
+            way = " > ".join(short(one) for one in row["path"][1:-1])
+            _add(table, row["certainty"], short(row["epc"]), way, place)
+        self.console.print(table)
+        if len(rows) > EVENTS_SHOWN_MAX:
+            self.console.print(f"  … and {len(rows) - EVENTS_SHOWN_MAX} more (--json has all)")
 
     def timeline(self) -> None:
         table = self._table("Timeline")

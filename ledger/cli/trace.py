@@ -2,13 +2,13 @@
 
     tagtrail trace urn:epc:id:sgtin:9506000.013435.7 --dir DIR
     tagtrail trace '(01)09506000134352(21)7' --url http://127.0.0.1:8080 --known-at 4096
+    tagtrail trace '(01)09506000134369(10)A' --dir DIR --forward
 
 The answer comes from a ledger's folder (read only) or from its server. Exit codes: 0 found,
 1 the ledger never heard of the item, 2 usage.
 """
 
 import json
-import re
 import time
 import tomllib
 from pathlib import Path
@@ -22,15 +22,15 @@ from ledger.client.http import CaptureClient, LedgerRefusedError
 from ledger.epcis.event import format_time, parse_time_us
 from ledger.errors import ParseError
 from ledger.gs1.epc import parse_epc
-from ledger.gs1.tds import decode_epc_memory
+from ledger.gs1.item import parse_item
 from ledger.provenance.answer import trace as trace_item
 from ledger.provenance.document import assemble_answer
+from ledger.provenance.recall import ITEMS_MAX, describe_descendants
+from ledger.provenance.twin import Asked
 
 EXIT_UNKNOWN = 1
 WIDTH_IN_A_PIPE = 400
 NOT_FOUND = 404
-
-_HEX = re.compile(r"[0-9A-Fa-f]{16,128}")
 
 app = typer.Typer(add_completion=False)
 
@@ -52,19 +52,22 @@ def trace(  # noqa: PLR0913 - one for each option
     names: Annotated[
         Path | None, typer.Option(help="A capture plan (TOML) that names the parties.")
     ] = None,
+    forward: Annotated[
+        bool, typer.Option("--forward", help="What it went into, and where that is now.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """Trace an item back through packings, makers and hand-overs; gaps are shown as gaps."""
+    """Trace an item back through packings, makers and hand-overs, or forward, with its gaps."""
     key = parse_item(epc)
     at_us = None if at is None else parse_time_us(at, "--at")
     known_names = {} if names is None else read_names(names)
     if (folder is None) == (url is None):
         raise typer.BadParameter("give either --dir or --url", param_hint="--dir, --url")
     if url is not None:
-        answer = _ask_server(url, key, at_us, known_at)
+        answer = _ask_server(url, key, at_us, known_at, forward=forward)
     else:
         assert folder is not None
-        answer = _ask_folder(folder, key, at_us, known_at)
+        answer = _ask_folder(folder, key, at_us, known_at, forward=forward)
     if answer is None:
         typer.echo(f"tagtrail trace: no event in this ledger names {key}", err=True)
         raise typer.Exit(EXIT_UNKNOWN)
@@ -80,13 +83,6 @@ def make_console() -> Console:
     if not console.is_terminal:
         console = Console(highlight=False, soft_wrap=True, width=WIDTH_IN_A_PIPE)
     return console
-
-
-def parse_item(text: str) -> str:
-    """Return the key of an item in any spelling, tag hex included, or raise `ParseError`."""
-    if _HEX.fullmatch(text) and len(text) % 4 == 0:
-        return parse_epc(decode_epc_memory(text).epc_uri).key
-    return parse_epc(text).key
 
 
 def read_names(path: Path) -> dict[str, str]:
@@ -117,13 +113,14 @@ def _tables(plan: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _ask_server(
-    url: str, key: str, at_us: int | None, known_at: int | None
+    url: str, key: str, at_us: int | None, known_at: int | None, *, forward: bool
 ) -> dict[str, Any] | None:
     at = None if at_us is None else format_time(at_us)
     known = None if known_at is None else str(known_at)
     with CaptureClient(url) as client:
         try:
-            return client.provenance(key, at=at, known_at=known)
+            direction = "both" if forward else None
+            return client.provenance(key, at=at, known_at=known, direction=direction)
         except LedgerRefusedError as error:
             if error.status == NOT_FOUND:
                 return None
@@ -131,7 +128,7 @@ def _ask_server(
 
 
 def _ask_folder(
-    folder: Path, key: str, at_us: int | None, known_at: int | None
+    folder: Path, key: str, at_us: int | None, known_at: int | None, *, forward: bool
 ) -> dict[str, Any] | None:
     # Only here, so that asking a server needs no database toolkit.
     from ledger.store.evidence import EvidenceReader  # noqa: PLC0415
@@ -145,11 +142,16 @@ def _ask_folder(
             behind = evidence.load_size() - source.size()
             if behind > 0 and known_at is None:
                 typer.echo(f"the index is {behind} entries behind the log", err=True)
-            answer = trace_item(
-                source, key, now_us=time.time_ns() // 1000, at_us=at_us, known_at=known_at
-            )
+            now_us = time.time_ns() // 1000
+            answer = trace_item(source, key, now_us=now_us, at_us=at_us, known_at=known_at)
+            if answer is None:
+                return None
+            told: dict[str, Any] = assemble_answer(answer)
+            if forward:
+                asked = Asked(now_us=now_us, at_us=at_us, known_at=known_at)
+                told |= describe_descendants(source, key, asked, items=ITEMS_MAX)
+            return told
         finally:
             reader.close()
     finally:
         evidence.close()
-    return None if answer is None else assemble_answer(answer)

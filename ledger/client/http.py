@@ -163,17 +163,47 @@ class CaptureClient:
             raise LedgerUnavailableError(f"/status is not as agreed: {error}") from error
 
     def provenance(
-        self, epc: str, *, at: str | None = None, known_at: str | None = None
+        self,
+        epc: str,
+        *,
+        at: str | None = None,
+        known_at: str | None = None,
+        direction: str | None = None,
     ) -> dict[str, object]:
         """Return the provenance answer for `epc`, any spelling of it.
 
         Raises `LedgerRefusedError` if the server does not know it (status 404) or cannot read
         it (status 400).
         """
-        asked = {"at": at, "known_at": known_at}
+        asked = {"at": at, "known_at": known_at, "direction": direction}
         query = urlencode({name: value for name, value in asked.items() if value is not None})
         path = f"/provenance/{quote(epc, safe='')}"
         return _json_object(self._get(f"{path}?{query}" if query else path))
+
+    def recall(self, body: Mapping[str, object]) -> Iterator[dict[str, object]]:
+        """Yield the rows of a recall as they come; `body` as docs/reference/http.md says.
+
+        Raises `LedgerRefusedError` if the server cannot read it, `LedgerUnavailableError`
+        if the answer breaks off before its summary.
+        """
+        url, row = self.url + "/recall", b""
+        try:
+            answer = self._pool.request(
+                "POST", url, body=msgspec.json.encode(body), preload_content=False
+            )
+            if answer.status not in _OK:
+                retry = answer.headers.get("Retry-After")
+                raise _failure(answer.status, _read_bounded(answer), retry)
+            kept = b""
+            for chunk in answer.stream(65536, decode_content=True):
+                *rows, kept = (kept + chunk).split(b"\n")
+                for row in rows:
+                    yield _json_object(row)
+            answer.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise LedgerUnavailableError(f"POST {url}: {error}") from error
+        if _json_object(row or b"{}").get("kind") != "summary":
+            raise LedgerUnavailableError(f"POST {url}: its answer breaks off")
 
     def _submit_batch(self, batch: Sequence[bytes]) -> list[Result]:
         body = encode_cbor(list(batch))

@@ -6,7 +6,7 @@ had it, and what it was exposed to. Everything that the events leave open is a g
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ledger.projection import THING_ROLES
@@ -22,7 +22,7 @@ from ledger.provenance.source import EventSource
 from ledger.provenance.span import FIRST, Moment, Span, until
 from ledger.provenance.story import ASSOCIATED, CONTAINED, POSSIBLE, Story, Thing, Told
 from ledger.provenance.tiers import Distances, Tier, collect_tiers, measure_distances
-from ledger.provenance.trace import trace_back
+from ledger.provenance.trace import trace_back, trace_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def trace(
         before_us=reader.limits.before_us,
         known_at=known_at,
         story=story,
-        state=_state(story, journeys[key], custody[key], present),
+        state=_state(story.things[key], journeys[key], custody[key], present),
         journeys=journeys,
         custody=custody,
         conditions=conditions,
@@ -116,6 +116,19 @@ def trace(
         correctives=_correctives(story, source, known_at),
         now=now,
     )
+
+
+def find_states(
+    reader: Reader, keys: Iterable[str], *, now_us: int, at_us: int | None = None
+) -> dict[str, State]:
+    """Return what holds for each of `keys` at the asked instant, by the rules of `trace`."""
+    story = trace_up(reader, keys, at_us=at_us)
+    present = min(until(now_us).end, until(at_us).end, reader.top)
+    journeys, custody = _read_off(story, present)
+    return {
+        key: _state(thing, journeys[key], custody[key], present)
+        for key, thing in story.things.items()
+    }
 
 
 def _read_off(story: Story, present: Moment) -> tuple[dict[str, Journey], dict[str, Custody]]:
@@ -137,8 +150,7 @@ def _past(thing: Thing, end: Moment) -> list[Told]:
     return [one for one in thing.sure() if one.node.moment <= end]
 
 
-def _state(story: Story, journey: Journey, custody: Custody, present: Moment) -> State:
-    thing = story.things[story.root]
+def _state(thing: Thing, journey: Journey, custody: Custody, present: Moment) -> State:
     disposition: str | None = None
     persistent: set[str] = set()
     for told in thing.sure():

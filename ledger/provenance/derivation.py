@@ -16,10 +16,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from urllib.parse import quote
 
 from ledger.epcis.event import Event
-from ledger.gs1.epc import canonical_key
 from ledger.provenance.gap import SPLIT_TRANSFORMATION, UNKNOWN_INPUTS, UNKNOWN_LOT, Gap
 from ledger.provenance.lineage import is_commissioning
 from ledger.provenance.pool import Node, Pool
@@ -29,7 +27,6 @@ JOIN_MAX_US = 30 * 86_400 * 1_000_000
 """Events of one transformationID further apart than 30 days are not one transformation."""
 
 _GTIN_ONLY = re.compile(r"https://id\.gs1\.org/01/\d{14}")
-_INSTANCE = re.compile(r"(https://id\.gs1\.org/01/\d{14})/21/.+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,17 +215,3 @@ def input_gaps(thing: str, group: Sequence[Node], edges: Sequence[Edge]) -> list
         for edge in edges
         if has_no_lot(edge.input)
     ]
-
-
-def lot_of(key: str, event: Event) -> str | None:
-    """Return the lot (01+10) of the instance `key` (01+21) that `event` commissions.
-
-    The lot number is `lotNumber` of the CBV's master data (CBV 2.0, 9.4) in the ilmd.
-    """
-    match = _INSTANCE.fullmatch(key)
-    if match is None:
-        return None
-    for name, value in event.ilmd.items():
-        if name.rpartition(":")[2].rpartition("/")[2] == "lotNumber" and isinstance(value, str):
-            return canonical_key(f"{match[1]}/10/{quote(value, safe='')}")
-    return None

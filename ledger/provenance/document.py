@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from ledger.epcis.event import format_time
 from ledger.projection import Pin
-from ledger.provenance.answer import Answer
+from ledger.provenance.answer import Answer, State
 from ledger.provenance.conditions import Exposure
 from ledger.provenance.custody import Handover, Holding
 from ledger.provenance.gap import Gap
@@ -52,10 +52,10 @@ def assemble_answer(
         "as_of": {
             "size": answer.known_at,
             "root": root.hex() if root is not None else None,
-            "time": _instant(answer.at_us),
-            "before": _instant(answer.before_us),
+            "time": format_instant(answer.at_us),
+            "before": format_instant(answer.before_us),
         },
-        "state": _state(answer),
+        "state": describe_state(answer.state),
         "events": [_event(answer, one) for one in told],
         "path": [
             _stay(story.things[key], one)
@@ -64,8 +64,8 @@ def assemble_answer(
         ],
         "containment": _containment(answer),
         "derivation": {
-            "inputs": [_edge(one) for one in story.inputs],
-            "outputs": [_edge(one) for one in story.outputs],
+            "inputs": [describe_edge(one) for one in story.inputs],
+            "outputs": [describe_edge(one) for one in story.outputs],
         },
         "custody": [
             _holding(story.things[key], one)
@@ -95,8 +95,8 @@ def _nearest(answer: Answer) -> Iterable[Told]:
     return best.values()
 
 
-def _state(answer: Answer) -> Document:
-    state = answer.state
+def describe_state(state: State) -> Document:
+    """Return what holds for one thing, ready for JSON."""
     return {
         "place": state.place,
         "in_transit": state.in_transit,
@@ -141,9 +141,9 @@ def _stay(thing: Thing, stay: Stay) -> Document:
         "epc": thing.key,
         "precision": thing.precision,
         "place": stay.place,
-        "from": _time(stay.start),
-        "to": _time(stay.end),
-        "entries": _evidence(told.node for told in stay.evidence),
+        "from": format_moment(stay.start),
+        "to": format_moment(stay.end),
+        "entries": list_evidence(told.node for told in stay.evidence),
     }
 
 
@@ -165,7 +165,7 @@ def _held(one: Holder, forever: Moment) -> Document:
 
 def _loose(thing: str, relation: Relation) -> Document:
     row = _relation(thing, relation, relation.span, relation.span.end)
-    row.update({"from": None, "to": _time(relation.span.end)})
+    row.update({"from": None, "to": format_moment(relation.span.end)})
     row.update(via=relation.kind, path=[thing, relation.parent], precision="possible")
     return row
 
@@ -176,27 +176,28 @@ def _relation(thing: str, relation: Relation, span: Span, forever: Moment) -> Do
         "child": relation.child,
         "parent": relation.parent,
         "kind": relation.kind,
-        "from": _time(span.start),
-        "to": None if span.end >= forever else _time(span.end),
+        "from": format_moment(span.start),
+        "to": None if span.end >= forever else format_moment(span.end),
         "opened_by": _pin(relation.opened_by),
         "closed_by": _pin(relation.closed_by),
-        "quantity": _number(relation.quantity),
+        "quantity": plain_number(relation.quantity),
         "uom": relation.uom,
         "flags": list(relation.flags),
     }
 
 
-def _edge(edge: Edge) -> Document:
+def describe_edge(edge: Edge) -> Document:
+    """Return that something was made from something, ready for JSON."""
     return {
         "output": edge.output,
         "input": edge.input,
         "kind": edge.kind,
         "precision": edge.precision,
-        "quantity": _number(edge.quantity),
+        "quantity": plain_number(edge.quantity),
         "uom": edge.uom,
         "transformation_id": edge.transformation_id,
-        "time": _time(edge.moment),
-        "entries": _evidence(edge.evidence),
+        "time": format_moment(edge.moment),
+        "entries": list_evidence(edge.evidence),
     }
 
 
@@ -206,10 +207,10 @@ def _holding(thing: Thing, holding: Holding) -> Document:
         "precision": thing.precision,
         "party": holding.party,
         "role": holding.role,
-        "from": _time(holding.start),
-        "to": _time(holding.end),
+        "from": format_moment(holding.start),
+        "to": format_moment(holding.end),
         "basis": holding.basis,
-        "evidence": _evidence(holding.evidence),
+        "evidence": list_evidence(holding.evidence),
     }
 
 
@@ -219,8 +220,8 @@ def _handover(handover: Handover) -> Document:
         "role": handover.role,
         "giver": handover.giver,
         "taker": handover.taker,
-        "time": _time(handover.moment),
-        "evidence": _evidence(handover.evidence),
+        "time": format_moment(handover.moment),
+        "evidence": list_evidence(handover.evidence),
     }
 
 
@@ -248,13 +249,13 @@ def _exposure(exposure: Exposure) -> Document:
         "max": _rounded(max(one.high for one in readings)),
         "mean": _rounded(mean),
         "readings": len(readings),
-        "from": _time(measured.span.start),
-        "to": _time(measured.span.end),
+        "from": format_moment(measured.span.start),
+        "to": format_moment(measured.span.end),
         "first": _format_time(readings[0].from_us),
         "last": _format_time(max(one.to_us for one in readings)),
         "device": exposure.device,
         "partial": exposure.partial,
-        "entries": _evidence(exposure.evidence),
+        "entries": list_evidence(exposure.evidence),
     }
 
 
@@ -262,8 +263,8 @@ def _gap(gap: Gap) -> Document:
     return {
         "kind": gap.kind,
         "epc": gap.thing,
-        "from": _time(gap.start),
-        "to": _time(gap.end),
+        "from": format_moment(gap.start),
+        "to": format_moment(gap.end),
         "between": list(gap.between),
         "why": gap.why,
     }
@@ -281,7 +282,7 @@ def _correction(answer: Answer, one: Correction) -> Document:
         "party": one.declared.pin.iss,
         "originals": _pins(one.originals),
         "correctives": [
-            {"event_id": name, "entries": _evidence(answer.correctives.get(name, ()))}
+            {"event_id": name, "entries": list_evidence(answer.correctives.get(name, ()))}
             for name in ids
         ],
     }
@@ -305,17 +306,20 @@ def _continuation(story: Story) -> Document | None:
     return None if before_us is None else {"before": _format_time(before_us)}
 
 
-def _instant(us: int | None) -> str | None:
+def format_instant(us: int | None) -> str | None:
+    """Return the text of an instant, None for none."""
     return None if us is None else _format_time(us)
 
 
-def _time(moment: Moment | None) -> str | None:
+def format_moment(moment: Moment | None) -> str | None:
+    """Return the instant of a moment as text, None for an open end."""
     if moment is None or not TIME_MIN_US < moment[0] < TIME_MAX_US:
         return None
     return _format_time(moment[0])
 
 
-def _number(value: Decimal | None) -> int | float | None:
+def plain_number(value: Decimal | None) -> int | float | None:
+    """Return a quantity as a number of JSON."""
     if value is None:
         return None
     return int(value) if value == value.to_integral_value() else float(value)
@@ -333,6 +337,7 @@ def _pins(pins: Iterable[Pin]) -> list[list[int]]:
     return [[pin.index, pin.position] for pin in pins]
 
 
-def _evidence(nodes: Iterable[Node]) -> list[list[int]]:
+def list_evidence(nodes: Iterable[Node]) -> list[list[int]]:
+    """Return where the events are in the log: entry and position, in order, each once."""
     pins = {(pin.index, pin.position) for node in nodes for pin in node.pins}
     return [[index, position] for index, position in sorted(pins)]

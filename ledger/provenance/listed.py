@@ -57,6 +57,10 @@ class ListedSource:
         found = (known for known in self._events if known.event.event_id in ids)
         return self._before(found, before_entry)
 
+    def keys_under(self, key: str) -> Sequence[str]:
+        """Return `key` and the keys below it that the events name, in order."""
+        return sorted(one for one in self._named if one == key or one.startswith(key + "/"))
+
     def _before(
         self, events: Iterable[KnownEvent], before_entry: int | None
     ) -> list[KnownEvent]:

@@ -102,6 +102,12 @@ class EventSource(Protocol):
     ) -> Iterable[KnownEvent]:
         """Return the events with one of these eventIDs."""
 
+    def keys_under(self, key: str) -> Sequence[str]:
+        """Return `key` and the keys that start with it and a slash, as far as events name any.
+
+        Of a site (414) these are its places (254), in order.
+        """
+
 
 def newest_of(found: Collection[tuple[int, int]], limit: int | None) -> list[tuple[int, int]]:
     """Return the newest of (instant, row id): more than `limit`, where there are so many.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from ledger.epcis.lot import lot_of
 from ledger.projection import (
     CHILD,
     CHILD_QUANTITY,
@@ -34,7 +35,6 @@ from ledger.provenance.derivation import (
     has_no_lot,
     input_gaps,
     inputs_of,
-    lot_of,
     quantity_made,
 )
 from ledger.provenance.gap import Gap
@@ -85,6 +85,8 @@ class _Walk:
     reader: Reader
     story: Story
     edges: set[tuple[str, str, str | None, str, object]] = field(default_factory=set)
+    derives: bool = True
+    """Whether the walk goes on into what things were made from."""
 
     @property
     def pool(self) -> Pool:
@@ -111,6 +113,8 @@ class _Walk:
                 found += self._upwards(visit, seen, pasts[window])
             if visit.is_thing:
                 entered.append((visit, span))
+        if not self.derives:
+            return found
         self._fetch_groups(entered)
         for visit, span in entered:
             found += self._derive(visit, span)
@@ -336,21 +340,36 @@ def trace_back(
     when, on which page and how much.
     """
     story = Story(key)
-    walk = _Walk(reader, story)
-    frontier = [
-        Visit(key=key, thing=key, span=until(at_us), via=DIRECT, path=(key,), precision=EXACT)
-    ]
-    levels = 0
-    while frontier and levels < reader.limits.levels:
-        frontier = walk.level(frontier)
-        levels += 1
-    if frontier:
-        story.truncated = True
+    _walk(_Walk(reader, story), [_visit(key, at_us)])
     if not reader.pool.names(key, THING_ROLES):
         reader.look_up([Wanted(key=key, oldest=1)])
         if not reader.pool.names(key, THING_ROLES):
             return None
     return story, reader.pool
+
+
+def trace_up(reader: Reader, keys: Iterable[str], *, at_us: int | None = None) -> Story:
+    """Return what happened to all of `keys` and to what they were in, up to `at_us`.
+
+    Of each level of containers the events of all things are read in one batch.
+    """
+    story = Story("")
+    _walk(_Walk(reader, story, derives=False), [_visit(key, at_us) for key in keys])
+    return story
+
+
+def _visit(key: str, at_us: int | None) -> Visit:
+    span = until(at_us)
+    return Visit(key=key, thing=key, span=span, via=DIRECT, path=(key,), precision=EXACT)
+
+
+def _walk(walk: _Walk, frontier: list[Visit]) -> None:
+    levels = 0
+    while frontier and levels < walk.reader.limits.levels:
+        frontier = walk.level(frontier)
+        levels += 1
+    if frontier:
+        walk.story.truncated = True
 
 
 def _window(visit: Visit, reader: Reader) -> Window | None:

@@ -60,6 +60,8 @@ _OLDEST = _SOME.format(
     low="json_extract(asked.value, '$[2]')", high=_NTH.format(order="ASC", end=3)
 )
 _ALL = ("", 0)
+# In the order of text a slash comes right before the digit 0.
+_UNDER = "SELECT text FROM key WHERE text = ? OR (text > ? AND text < ?) ORDER BY text"
 
 
 class IndexReader:
@@ -150,6 +152,13 @@ class IndexSource:
     ) -> Iterable[KnownEvent]:
         """Return the events with one of these eventIDs."""
         return self._load(self._find_by("event_id", ids, before_entry))
+
+    def keys_under(self, key: str) -> Sequence[str]:
+        """Return `key` and the keys below it that the index knows, in order."""
+        self.batches += 1
+        with raw(self._loader.index) as connection:
+            rows = connection.execute(_UNDER, (key, key + "/", key + "0")).fetchall()
+        return [row[0] for row in rows]
 
     def _find_by(
         self, column: str, values: Sequence[str], before_entry: int | None

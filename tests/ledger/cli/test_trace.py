@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from ledger.cli import main
-from ledger.cli.trace import parse_item, read_names
+from ledger.cli.trace import read_names
 from ledger.disclosure import Submission, WholeEvent, commitment, events_root
 from ledger.epcis.event import split_event
 from ledger.errors import ParseError
+from ledger.gs1.item import parse_item
 from ledger.statement import Capture
 from ledger.store.index import open_index
 from ledger.store.intake import verify_submission
@@ -189,3 +190,32 @@ def test_a_plan_that_is_no_toml_is_refused_by_name(tmp_path: Path) -> None:
         read_names(plan)
     plan.write_text(PLAN)
     assert read_names(plan) == {DAIRY: "Alm Dairy [north]", AT_DAIRY: "dairy"}
+
+
+def test_forward_tells_what_an_item_is_in_no_recall_of(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(item(1), "--dir", str(folder), "--forward", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["descendants"] == []
+
+
+def test_a_recall_of_a_case_finds_what_was_in_it_and_whom_to_call(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["recall", case(1), "--dir", str(folder)])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "01/09506000134352/21/1" in shown
+    assert f"call {CENTRE.removeprefix('https://id.gs1.org/')}: possessor of 2" in shown
+
+
+def test_a_recall_that_reaches_nothing_ends_with_1(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = ["--place", AT_DAIRY, "--to", "2026-01-01T00:00:00Z"]
+    with pytest.raises(SystemExit) as ended:
+        main(["recall", *nowhere, "--dir", str(folder), "--json"])
+    assert ended.value.code == 1
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["kind"] for row in rows] == ["recall", "summary"]

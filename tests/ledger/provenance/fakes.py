@@ -248,6 +248,10 @@ class ListSource:
         }
         return self._give([found[name] for name in sorted(newest_of(found, limit))])
 
+    def keys_under(self, key: str) -> list[str]:
+        named = {one for known, _ in self._visible(None) for one in known.roles}
+        return sorted(one for one in named if one == key or one.startswith(key + "/"))
+
     def events_of_transformations(
         self, ids: Sequence[str], *, before_entry: int | None = None
     ) -> list[KnownEvent]:

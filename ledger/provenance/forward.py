@@ -1,0 +1,208 @@
+"""The walk forward: what something went into, and what that went into, to the last item.
+
+It is the walk back turned round. Something is *affected* by a seed if its own walk back
+reaches the seed: it was made by a transformation that used the seed (or something affected)
+from then on, or its commissioning names an affected lot, or it was inside a seed that holds
+things, in the seed's interval. It is *certain* if that way back is exact or by lot, and only
+*possible* where a step is: the input is one of several that it may have been, or what it
+was made from is a lot of which another part was made without the seed.
+
+What a partner names by product alone (a GTIN without a lot) is not followed: every item of
+the product would be affected.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from ledger.epcis.lot import lots_named
+from ledger.projection import LOT as LOT_ROLE
+from ledger.provenance.derivation import (
+    edges_back,
+    group_of,
+    has_no_lot,
+    outputs_of,
+)
+from ledger.provenance.pool import Node
+from ledger.provenance.reader import Reader
+from ledger.provenance.source import Wanted
+from ledger.provenance.span import LAST, Coverage, Span
+from ledger.provenance.story import EXACT, LOT, Edge
+from ledger.provenance.visit import MADE, USED, worse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affected:
+    """`key` has something of a seed from `span.start` on; `path` leads there from the seed."""
+
+    key: str
+    span: Span
+    precision: str
+    via: str
+    path: tuple[str, ...]
+    edge: Edge | None = None
+    quantity: Decimal | None = None
+    uom: str | None = None
+    evidence: tuple[Node, ...] = ()
+
+
+@dataclass(slots=True)
+class Forward:
+    """What was found; the seeds themselves come first."""
+
+    affected: dict[str, Affected] = field(default_factory=dict)
+    edges: list[Edge] = field(default_factory=list)
+    cleared: dict[str, str] = field(default_factory=dict)
+    """What is near and not affected, with the reason."""
+    cut: bool = False
+
+
+def trace_forward(
+    reader: Reader, seeds: Sequence[Affected], *, until: Span, items: int
+) -> Forward:
+    """Return everything that `seeds` went into within `until`, at most `items` of them.
+
+    Batch by batch: the number of reads grows with the number of steps, not of items.
+    """
+    found = Forward()
+    covered: dict[str, Coverage] = {}
+    frontier = list(seeds)
+    levels = reader.limits.levels
+    while frontier and levels > 0:
+        fresh = _fresh(found, covered, frontier)
+        if len(found.affected) >= items:
+            found.cut = True
+            break
+        frontier = _level(reader, found, fresh, until)
+        levels -= 1
+    found.cut = found.cut or bool(frontier and levels == 0)
+    for key in found.affected:
+        found.cleared.pop(key, None)
+    return found
+
+
+def _fresh(
+    found: Forward, covered: dict[str, Coverage], frontier: Iterable[Affected]
+) -> list[Affected]:
+    """Note what is affected, each by its surest way; return what was not followed before."""
+    fresh: list[Affected] = []
+    for one in frontier:
+        known = found.affected.get(one.key)
+        if known is None or worse(known.precision, one.precision) != one.precision:
+            found.affected[one.key] = one
+            surer = known is not None
+        else:
+            surer = False
+        if surer:  # All that follows from it is surer too.
+            covered[one.key] = Coverage()
+        pieces = covered.setdefault(one.key, Coverage()).take(one.span)
+        fresh += [replace(one, span=piece) for piece in pieces]
+    return fresh
+
+
+def _level(
+    reader: Reader, found: Forward, fresh: Sequence[Affected], until: Span
+) -> list[Affected]:
+    roles = USED | {LOT_ROLE}
+    reader.fetch(
+        Wanted(key=one.key, roles=roles, from_us=one.span.from_us, to_us=until.to_us)
+        for one in fresh
+        if not has_no_lot(one.key)
+    )
+    users = {
+        n: reader.pool.nodes_of(one.key, USED, _meet(one.span, until))
+        for n, one in enumerate(fresh)
+    }
+    reader.fetch_groups(
+        node.event.transformation_id
+        for nodes in users.values()
+        for node in nodes
+        if node.event.transformation_id is not None
+    )
+    steps: list[tuple[Affected, list[Node]]] = []
+    for n, one in enumerate(fresh):
+        groups: dict[tuple[int, int], list[Node]] = {}
+        for user in users[n]:
+            group, split = group_of(reader.pool, user, one.key)
+            groups.setdefault(group[0].name, group)
+            if split:
+                _clear_others(reader, found, user, group)
+        steps += [(one, group) for group in groups.values()]
+    reader.fetch(
+        Wanted(key=share.key, roles=MADE, to_us=until.to_us)
+        for _, group in steps
+        for share in outputs_of(group)
+        if not share.instance and not has_no_lot(share.key)
+    )
+    following = [made for one, group in steps for made in _made(reader, found, one, group)]
+    for one in fresh:
+        following += _commissioned(reader, one, until)
+    return following
+
+
+def _meet(span: Span, until: Span) -> Span:
+    return Span(span.start, min(span.end, until.end))
+
+
+def _made(
+    reader: Reader, found: Forward, one: Affected, group: Sequence[Node]
+) -> Iterable[Affected]:
+    """Yield what a transformation made of what is affected."""
+    for share in outputs_of(group):
+        makers = reader.pool.nodes_of(share.key, MADE, Span())
+        others = {node.name for node in makers} - {node.name for node in group}
+        for edge in edges_back(share.key, group, several=bool(others)):
+            if edge.input != one.key or share.key == one.key:
+                continue
+            found.edges.append(edge)
+            yield Affected(
+                key=share.key,
+                span=Span(share.evidence[0].moment, LAST),
+                precision=worse(one.precision, edge.precision),
+                via=edge.kind,
+                path=(*one.path, share.key),
+                edge=edge,
+                quantity=share.quantity,
+                uom=share.uom,
+                evidence=edge.evidence,
+            )
+
+
+def _commissioned(reader: Reader, one: Affected, until: Span) -> Iterable[Affected]:
+    """Yield the items whose commissioning names the lot `one.key`."""
+    nodes = reader.pool.nodes_of(one.key, frozenset({LOT_ROLE}), _meet(one.span, until))
+    for node in nodes:
+        for key, lot in lots_named(node.event):
+            if lot == one.key and key not in node.event.output_epcs:
+                yield Affected(
+                    key=key,
+                    span=Span(node.moment, LAST),
+                    precision=worse(one.precision, LOT),
+                    via=LOT,
+                    path=(*one.path, key),
+                    evidence=(node,),
+                )
+
+
+def _clear_others(reader: Reader, found: Forward, user: Node, group: Sequence[Node]) -> None:
+    """Clear what another transformation made under a transformationID that was used twice."""
+    assert user.event.transformation_id is not None
+    same_id = reader.pool.nodes_of_transformation(user.event.transformation_id)
+    others = [node for node in same_id if node not in group]
+    for share in outputs_of(others):
+        why = "another party, or another month, used the same transformationID for it"
+        found.cleared.setdefault(share.key, why)
+
+
+def seed(key: str, span: Span, evidence: Iterable[Node] = ()) -> Affected:
+    """Return `key` as a seed: affected for sure, by itself."""
+    return Affected(
+        key=key,
+        span=span,
+        precision=EXACT,
+        via="seed",
+        path=(key,),
+        evidence=tuple(evidence),
+    )
