@@ -16,10 +16,11 @@ from ledger.epcis.shape import pointer
 from ledger.epcis.values import Event, Report, SensorElement
 from ledger.errors import ParseError
 from ledger.gs1 import cbv
-from ledger.gs1.epc import parse_epc
+from ledger.gs1.epc import canonical_key, parse_epc
 
 _IDENTITIES = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 _QUANTITIES = ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList")
+_ITEMS = ("urn:epc:id:sgtin:", "urn:epc:id:sscc:")
 # What a sensor's metadata and its reports may both say, but should say only once.
 _SHARED = ("time", "deviceID", "deviceMetadata", "rawData", "dataProcessingMethod", "bizRules")
 _VALUES = ("value", "minValue", "maxValue", "meanValue", "percValue", "sDev")
@@ -69,6 +70,9 @@ def _uris(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def _check_epc(place: str, text: str, *, is_class: bool) -> Iterator[Fault]:
+    # Nearly every item: that it has a key (which is remembered) says that it parses.
+    if not is_class and text.startswith(_ITEMS) and canonical_key(text) != text:
+        return
     try:
         epc = parse_epc(text)
     except ParseError as error:
