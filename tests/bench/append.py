@@ -41,7 +41,7 @@ from tests.crash.faulty_vfs import FaultyVfs, load_library
 from tests.ledger.store.parties import World
 
 SIZES = (1, 8, 32, 256)
-UNDER_WAY_MAX = 3
+UNDER_WAY_MAX = 6
 LENGTH_PREFIX_BYTES = 2
 TILE_BYTES_PER_ENTRY = 32 * 256 / 255
 
@@ -52,6 +52,7 @@ class Measured:
 
     events: int
     seconds: float
+    cpu_seconds: float
     bytes_written: int
     waits: list[float]
     kept: int = 0
@@ -83,11 +84,11 @@ def measure_append(work: Work, *, index: bool) -> Measured:
 
 
 def append_all(log: Log, work: Work) -> Measured:
-    """Submit group after group with at most three under way; return what it took."""
+    """Submit group after group with at most six under way; return what it took."""
     sequencer = Sequencer(log)
     waits: list[float] = []
     under_way: list[Future[list[Answer]]] = []
-    written, began = bytes_written(), time.perf_counter()
+    written, cpu, began = bytes_written(), time.process_time(), time.perf_counter()
 
     def submit(group: list[Submission]) -> Future[list[Answer]]:
         sent = time.perf_counter()
@@ -101,9 +102,9 @@ def append_all(log: Log, work: Work) -> Measured:
             settle(under_way.pop(0))
     for answers in under_way:
         settle(answers)
-    taken = time.perf_counter() - began
+    taken, cpu = time.perf_counter() - began, time.process_time() - cpu
     sequencer.stop()
-    return Measured(work.events, taken, bytes_written() - written, waits)
+    return Measured(work.events, taken, cpu, bytes_written() - written, waits)
 
 
 def settle(answers: Future[list[Answer]]) -> None:
@@ -135,11 +136,15 @@ def following(log: Log, folder: Path, *, wanted: bool) -> Iterator[None]:
 # --- What it is held against --------------------------------------------------------------
 
 
-def measure_bare(work: Work) -> tuple[float, float]:
-    """Return the events/s of a bare insert, and of that and the required hashes."""
+def measure_bare(work: Work) -> tuple[float, float, float]:
+    """Return the events/s of a bare insert, of that and the required hashes, and its CPU.
+
+    The last is in seconds an event.
+    """
     statements = [s.statement + bytes(79) for s in work.submissions]  # An entry's own bytes.
     events = [[encode_event(event) for event in s.events] for s in work.submissions]
     parts = [[p or b"" for p in shown_parts(e)] for s in work.submissions for e in s.events]
+    cpu = time.process_time()
     with TemporaryDirectory() as name:
         inserted = insert_bare(Path(name) / "bare.db", statements, events, work.group)
     began = time.perf_counter()
@@ -150,7 +155,8 @@ def measure_bare(work: Work) -> tuple[float, float]:
         sha256(statement).digest()  # The id of the statement.
         sha256(bytes(65)).digest()  # About one node of the tree.
     hashed = time.perf_counter() - began
-    return work.events / inserted, work.events / (inserted + hashed)
+    cpu = (time.process_time() - cpu) / work.events
+    return work.events / inserted, work.events / (inserted + hashed), cpu
 
 
 def insert_bare(
@@ -194,11 +200,11 @@ def hash_event(parts: list[bytes]) -> None:
         sha256(bytes(65)).digest()
 
 
-def measure_ed25519(work: Work, seconds: float) -> float:
-    """Return how many signatures a second `cryptography` verifies on two threads."""
+def measure_ed25519(work: Work, seconds: float) -> tuple[float, float]:
+    """Return how many signatures a second two threads verify, and the CPU seconds of each."""
     statement = parse_statement(work.submissions[0].statement)
     counts = [0, 0]
-    deadline = time.perf_counter() + seconds
+    cpu, deadline = time.process_time(), time.perf_counter() + seconds
 
     def verify(slot: int) -> None:
         while time.perf_counter() < deadline:
@@ -210,7 +216,7 @@ def measure_ed25519(work: Work, seconds: float) -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(counts) / seconds
+    return sum(counts) / seconds, (time.process_time() - cpu) / sum(counts)
 
 
 def count_flushes(works: list[Work]) -> list[str]:
@@ -294,22 +300,43 @@ def show_size(work: Work, runs: int, seconds: float) -> None:
         f"{plain[0].public:.1f} public bytes an event"
     )
     print(
-        f"  Ed25519 alone {statistics.median(alone):8,.0f} statements/s   bare insert "
-        f"{statistics.median(b for b, _ in bare):8,.0f} events/s   "
-        f"floor {statistics.median(f for _, f in bare):8,.0f}"
+        f"  Ed25519 alone {statistics.median(rate for rate, _ in alone):10,.0f} statements/s, "
+        f"{statistics.median(cpu for _, cpu in alone) * 1e6:.0f} µs CPU each"
     )
-    floors = [floor for _, floor in bare]
-    for name, group in (("append", plain), ("append, index following", indexed)):
-        of_floor = statistics.median(m.rate / f for m, f in zip(group, floors, strict=True))
-        rates = [m.rate / work.size / a for m, a in zip(group, alone, strict=True)]
-        waits = [wait for m in group for wait in m.waits]
-        written = statistics.median(m.bytes_written / m.events for m in group)
-        print(
-            f"  {name:<24}{statistics.median(m.rate for m in group):8,.0f} events/s = "
-            f"{of_floor:4.0%} of the floor, {statistics.median(rates):4.0%} of Ed25519; "
-            f"acknowledged p50 {percentile(waits, 0.5):.1f} "
-            f"p99 {percentile(waits, 0.99):.1f} ms; {written:,.0f} B written each"
-        )
+    print(f"  bare insert   {statistics.median(rate for rate, _, _ in bare):10,.0f} events/s")
+    print(
+        f"  floor         {statistics.median(rate for _, rate, _ in bare):10,.0f} events/s, "
+        f"{statistics.median(cpu for _, _, cpu in bare) * 1e6:.0f} µs CPU each"
+    )
+    show_append("append", plain, work, alone, bare)
+    show_append("with index", indexed, work, alone, bare)
+
+
+def show_append(
+    name: str,
+    group: list[Measured],
+    work: Work,
+    alone: list[tuple[float, float]],
+    bare: list[tuple[float, float, float]],
+) -> None:
+    """Print how the log did, as shares of the floor and of Ed25519 in the same turn."""
+    cpus = [m.cpu_seconds / m.events for m in group]
+    of_floor = statistics.median(m.rate / f for m, (_, f, _) in zip(group, bare, strict=True))
+    cpu_floor = statistics.median(f / cpu for cpu, (_, _, f) in zip(cpus, bare, strict=True))
+    of_ed = statistics.median(
+        m.rate / work.size / a for m, (a, _) in zip(group, alone, strict=True)
+    )
+    cpu_ed = statistics.median(
+        a / (cpu * work.size) for cpu, (_, a) in zip(cpus, alone, strict=True)
+    )
+    waits = [wait for m in group for wait in m.waits]
+    print(
+        f"  {name:<14}{statistics.median(m.rate for m in group):10,.0f} events/s, "
+        f"{statistics.median(cpus) * 1e6:.0f} µs CPU each: {of_floor:.0%} of the floor "
+        f"(CPU {cpu_floor:.0%}), {of_ed:.0%} of Ed25519 (CPU {cpu_ed:.0%}); "
+        f"p50 {percentile(waits, 0.5):.0f} ms, p99 {percentile(waits, 0.99):.0f} ms; "
+        f"{statistics.median(m.bytes_written / m.events for m in group):,.0f} B written each"
+    )
 
 
 def main() -> None:
