@@ -13,7 +13,7 @@ Captures of which every event is there are handed out to be judged elsewhere
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ledger.audit.finding import Finding
@@ -62,6 +62,15 @@ class EventAudit:
     counts: EventCounts = field(default_factory=EventCounts)
     shown: list[ShownEvent | None] | None = None
     _erased: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+
+    def erased(self) -> dict[int, tuple[str, bytes]]:
+        """Return the events without data whose notice has not come yet, by row id."""
+        return dict(self._erased)
+
+    def resume(self, erased: Mapping[int, tuple[str, bytes]]) -> None:
+        """Go on with events that had no notice yet."""
+        self._erased.update(erased)
+        self.counts.erased += len(erased)
 
     def take_capture(self, index: int, body: Capture) -> list[tuple[bytes, bytes]] | None:
         """Take the events of entry `index` to be judged elsewhere, if all of them are there.

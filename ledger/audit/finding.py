@@ -10,6 +10,7 @@ there and what is, who could have done it and what to do now.
 Pure: no I/O, no clock, no randomness.
 """
 
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -188,7 +189,7 @@ class Finding:
 
     `index` is the entry it concerns (for a checkpoint the last entry that it covers), or
     None where no entry can be named. `who` and `todo` are those of the check unless the
-    finding knows better.
+    finding knows better. A `remark` does not change the result, whatever the check.
     """
 
     check: int
@@ -199,6 +200,7 @@ class Finding:
     what: str
     who: str = ""
     todo: str = ""
+    remark: bool = False
 
     def __post_init__(self) -> None:
         check = CHECKS[self.check]
@@ -208,25 +210,30 @@ class Finding:
     @property
     def weight(self) -> Weight:
         """What the finding does to the result."""
-        return CHECKS[self.check].weight
+        return Weight.NOTE if self.remark else CHECKS[self.check].weight
 
 
 class Findings:
-    """Collects findings in bounded memory: the first of each check, and a count of the rest."""
+    """Collects findings in bounded memory: the first of each check, and a count of the rest.
+
+    Of each check and weight those about the lowest entries are kept, in whatever order they
+    come, so that a flood of remarks hides no tampering.
+    """
 
     def __init__(self, *, per_check_max: int = FINDINGS_PER_CHECK_MAX) -> None:
-        """Keep at most `per_check_max` findings of each check."""
-        self._kept: dict[int, list[Finding]] = {}
-        self._counts: dict[int, int] = {}
+        """Keep at most `per_check_max` findings of each check and weight."""
+        self._kept: dict[tuple[int, Weight], list[Finding]] = {}
+        self._counts: dict[tuple[int, Weight], int] = {}
         self._per_check_max = per_check_max
 
     def add(self, finding: Finding) -> None:
         """Keep `finding`, or count it."""
-        number = finding.check
-        self._counts[number] = self._counts.get(number, 0) + 1
-        kept = self._kept.setdefault(number, [])
-        if len(kept) < self._per_check_max:
-            kept.append(finding)
+        kind = finding.check, finding.weight
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        kept = self._kept.setdefault(kind, [])
+        if len(kept) < self._per_check_max or _place(finding) < _place(kept[-1]):
+            insort(kept, finding, key=_place)
+            del kept[self._per_check_max :]
 
     def extend(self, findings: Iterable[Finding]) -> None:
         """Add each of `findings`."""
@@ -235,25 +242,28 @@ class Findings:
 
     def kept(self) -> list[Finding]:
         """Return the findings kept, by check number, then entry."""
-        last = 2**63
-        return [
-            finding
-            for number in sorted(self._kept)
-            for finding in sorted(
-                self._kept[number], key=lambda f: last if f.index is None else f.index
-            )
-        ]
+        found = [finding for kept in self._kept.values() for finding in kept]
+        return sorted(found, key=lambda finding: (finding.check, *_place(finding)))
 
     def not_kept(self) -> dict[int, int]:
         """Return for each check how many findings were only counted, where any were."""
-        more = {n: count - len(self._kept[n]) for n, count in self._counts.items()}
-        return {number: count for number, count in sorted(more.items()) if count}
+        more: dict[int, int] = {}
+        for kind, count in sorted(self._counts.items()):
+            left = count - len(self._kept[kind])
+            if left:
+                more[kind[0]] = more.get(kind[0], 0) + left
+        return more
 
     def result(self, *, undecided: bool) -> Result:
         """Return the result; tampering outweighs doubt, and doubt a policy not met."""
-        weights = {CHECKS[number].weight for number in self._counts}
+        weights = {weight for _, weight in self._counts}
         if Weight.TAMPERED in weights:
             return Result.TAMPERED
         if undecided:
             return Result.UNDECIDED
         return Result.POLICY if Weight.POLICY in weights else Result.VERIFIED
+
+
+def _place(finding: Finding) -> tuple[int, str, str]:
+    index = 2**63 if finding.index is None else finding.index
+    return index, finding.field, finding.what

@@ -15,14 +15,16 @@ Pure: no I/O, no clock, no randomness.
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import Protocol
+from itertools import chain, islice
+from types import MappingProxyType
 
 from ledger.audit.chain import Linked, follow_chain, read_entries
 from ledger.audit.chunk import JudgeChunk
 from ledger.audit.documents import DocumentAudit
 from ledger.audit.events import EventAudit, EventCounts
+from ledger.audit.evidence import LOOKUPS, Row, StoredEvidence, find_origin
 from ledger.audit.finding import Finding
+from ledger.audit.fork import ForkProof, make_fork
 from ledger.audit.handout import Handout
 from ledger.audit.index import IndexAudit
 from ledger.audit.lookups import Lookup
@@ -30,45 +32,18 @@ from ledger.audit.roots import Claim, Roots, check_signed
 from ledger.audit.rows import Cursor
 from ledger.audit.runs import Run, RunReader
 from ledger.audit.scope import Scope
+from ledger.audit.state import AuditorState, Folded, copy_trust
 from ledger.audit.statements import StatementAudit
-from ledger.audit.tree import AuditTree
+from ledger.audit.tree import AuditTree, LostError
 from ledger.audit.trustfile import Trust
-from ledger.entry import Entry, parse_entry
-from ledger.errors import ParseError
+from ledger.entry import Entry, entry_leaf
 from ledger.projection import event_row_id
-from ledger.statement import NO_HASH, Capture, Erasure, Statement, parse_statement
-from ledger.tlog.merkle import Hash
+from ledger.statement import NO_HASH, Capture, Erasure, Statement
+from ledger.tlog.merkle import Hash, TreeSize, prove_consistency_from
+from ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH
 from ledger.trust.state import kids_about
 
-Row = Sequence[object]
-
-
-class StoredEvidence(Protocol):
-    """The rows of a ledger, whatever keeps them."""
-
-    def batches(self, table: str) -> Iterator[Sequence[Row]]:
-        """Yield the rows of entry, event, checkpoint, chain or key_entry in order.
-
-        The order is that of idx (and position) or size; each batch is of bounded size. Of
-        an entry that is too long it is enough to give so much that it shows.
-        """
-
-    def tiles(self, level: int | None) -> Iterable[Row]:
-        """Yield the rows of `tile` of a level in the order of n, or of None those of none."""
-
-    def fetch_tile(self, level: int, n: int) -> object:
-        """Return the data of one tile, or None."""
-
-    def fetch_entry(self, index: int) -> object:
-        """Return the data of one entry, or None."""
-
-    @property
-    def signed_before(self) -> Sequence[Row] | None:
-        """The rows of `signed` as they were before the rest was read; None if there is none."""
-
-    @property
-    def signed_after(self) -> Sequence[Row] | None:
-        """The same as they were after the rest was read."""
+_CHECK_OF_LOOKUP = MappingProxyType({"chain": 10, "key_entry": 9, "notice": 11})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +53,10 @@ class LogSummary:
     origin: str = ""
     size: int = 0
     checkpoint_size: int = 0
+    checkpoint_note: bytes = b""
+    witnessed_size: int = 0
+    witnesses: Sequence[str] = ()
+    resumed_at: int = 0
     signed_size: int | None = None
     statements: Counter[str] = field(default_factory=Counter)
     keys: int = 0
@@ -90,17 +69,6 @@ class LogSummary:
     def unsigned(self) -> int:
         """The number of entries after the newest signed checkpoint."""
         return self.size - self.checkpoint_size
-
-
-def find_origin(evidence: StoredEvidence) -> str:
-    """Return the origin that entry 0 speaks to, or nothing: for want of a trusted one."""
-    data = evidence.fetch_entry(0)
-    if not isinstance(data, bytes):
-        return ""
-    try:
-        return parse_statement(parse_entry(data).statement).aud
-    except ParseError:
-        return ""
 
 
 class LogAudit:
@@ -122,45 +90,125 @@ class LogAudit:
         """
         self._scope = scope or Scope()
         self.summary = LogSummary(origin=trust.origin if trust else find_origin(evidence))
+        self.folded: Folded | None = None
         self._evidence = evidence
         self._trust = trust
         self._progress = progress
         self._index = index
-        self._tree = AuditTree(evidence.tiles, evidence.fetch_tile)
+        self._judge = judge
+        self._seen: Claim | None = None
+        self._start = 0
+        self._previous = NO_HASH
+        self._pause = 0
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Stand before the entry at `_start`."""
+        evidence, start = self._evidence, self._start
+        self.tree = AuditTree(self._tiles, evidence.fetch_tile)
         self._documents = DocumentAudit()
-        self._events = EventAudit(Cursor(evidence.batches("event")), self._scope.wants(13))
-        self._handout = Handout(judge, self._events, self._documents)
+        events = Cursor(evidence.batches("event", start))
+        self._events = EventAudit(events, self._scope.wants(13))
+        self._handout = Handout(self._judge, self._events, self._documents)
         self._statements = StatementAudit(
-            self.summary.origin, self._tree, evidence.fetch_entry, self._handout, self._scope
+            self.summary.origin,
+            self.tree,
+            (evidence.fetch_entry, evidence.fetch_place),
+            self._handout,
+            self._scope,
         )
-        self._chain = Lookup("chain", evidence.batches("chain"), check=10)
-        self._key_entry = Lookup("key_entry", evidence.batches("key_entry"), check=9)
-        self._notice = Lookup("notice", evidence.batches("notice"), check=11)
+        self._lookups = {
+            table: Lookup(table, evidence.batches(table, start), check=check)
+            for table, check in _CHECK_OF_LOOKUP.items()
+        }
+
+    def compare_with(self, state: AuditorState) -> None:
+        """Hold the log against what this auditor saw before (check 7)."""
+        checkpoint = state.signed.checkpoint
+        self._seen = Claim(
+            size=int(checkpoint.size), root=checkpoint.root, by="state", note=state.note
+        )
+
+    def resume(self, state: AuditorState) -> None:
+        """Go on after the entries that this auditor has verified before.
+
+        Raises `LostError` if the tree that is stored does not begin with them.
+        """
+        folded, root = state.folded, state.signed.checkpoint.root
+        self._start = self.summary.resumed_at = folded.size
+        self._previous = folded.last_leaf
+        self._prepare()
+        width = folded.size % TILE_WIDTH
+        rows = chain.from_iterable(self._evidence.batches("entry", folded.size - width))
+        leaves = [entry_leaf(row[1]) for row in islice(rows, width) if type(row[1]) is bytes]
+        if len(leaves) != width:
+            raise LostError
+        self.tree.resume(TreeSize(folded.size), root, leaves)
+        self._statements.resume(folded)
+        self._events.resume(folded.erased)
+
+    def start_over(self) -> None:
+        """Forget what `resume` took, and stand before entry 0 again."""
+        self._start = self.summary.resumed_at = 0
+        self._previous = NO_HASH
+        self._prepare()
+
+    def remember_at(self, size: int) -> None:
+        """Keep in `folded` what the entries below `size` come to, if nothing is wrong there."""
+        self._pause = size
+
+    def prove_fork(self) -> ForkProof | None:
+        """Return the proof that the log shows two histories, after a run, if there is one."""
+        seen, new = self._seen, self.summary.checkpoint_note
+        if seen is None or not new or self._trust is None:
+            return None
+        size = self.summary.checkpoint_size
+        if not 0 < seen.size <= size:
+            return None
+        try:
+            root = self.tree.root_at(seen.size)
+            old_size, new_size = TreeSize(seen.size), TreeSize(size)
+            proof = prove_consistency_from(self.tree.node, old_size, new_size)
+        except LostError:
+            return None
+        if root is None:
+            return None
+        return make_fork(seen.note, new, root=root, proof=proof, trust=self._trust)
 
     def run(self) -> Iterator[Finding]:
         """Yield everything that is wrong, as it is found."""
         claims = yield from self._signed_claims()
-        checkpoints = chain.from_iterable(self._evidence.batches("checkpoint"))
-        roots = Roots(checkpoints, claims, self._trust)
+        if self._seen is not None and self._seen.size > self._start:
+            claims.add(self._seen)
+        checkpoints = chain.from_iterable(self._evidence.batches("checkpoint", self._start))
+        before = self._seen if self._start else None
+        roots = Roots(checkpoints, claims, self._trust, believed=before)
+        if LOOKUPS.issubset(self._evidence.tables):
+            self._statements.has_note = lambda n: n <= self._start or roots.has_row(n)
         reader = RunReader(
-            self._evidence.batches("entry"),
-            first=0,
-            previous=NO_HASH,
+            self._evidence.batches("entry", self._start),
+            first=self._start,
+            previous=self._previous,
             statements=self._scope.statements,
+            pause=self._pause,
         )
+        if self._start:
+            yield from roots.compare(self.tree)
         for run in reader:
-            yield from self._check_run(run)
-            yield from roots.compare(self._tree)
-            self._progress(int(self._tree.size) - 1)
+            yield from self._check_run(run, roots)
+            self._progress(int(self.tree.size) - 1)
         reads = read_entries(reader.rest(), reader.next_index)
-        for item in follow_chain(reads, vouches=lambda new: roots.vouches(self._tree, new)):
+        for item in follow_chain(reads, vouches=lambda new: roots.vouches(self.tree, new)):
             if isinstance(item, Finding):
                 yield item
                 continue
-            yield from self._check_entry(item)
-            yield from roots.compare(self._tree)
+            yield from self._check_entry(item, roots)
             self._progress(item.index)
         yield from self._finish(roots)
+
+    def _tiles(self, level: int | None) -> Iterable[Row]:
+        start = 0 if level is None else self._start >> TILE_HEIGHT * (level + 1)
+        return self._evidence.tiles(level, start)
 
     def _signed_claims(self) -> Generator[Finding, None, set[Claim]]:
         """Yield what is wrong with `signed.db`; return what it claims, before and after."""
@@ -176,11 +224,12 @@ class LogAudit:
                     claims.add(replace(item, late=late))
         return claims
 
-    def _check_run(self, run: Run) -> Iterator[Finding]:
+    def _check_run(self, run: Run, roots: Roots) -> Iterator[Finding]:
         """Check entries that are spelled and linked right."""
         if run.first == 0:
             yield from self._check_first(run.leaves[0])
-        yield from self._tree.append_run(run.leaves)
+        yield from self.tree.append_run(run.leaves)
+        yield from roots.compare(self.tree)
         if not self._scope.statements:
             return
         together = zip(run.entries, run.statements, run.leaves, strict=True)
@@ -188,39 +237,37 @@ class LogAudit:
             yield from self._statements.check_one(index, entry, statement, leaf)
             yield from self._check_events(index, entry, statement)
         self._statements.pass_time(run.entries[-1].record_time_us)
-        places = [
-            [(one.kid, one.epoch, one.seq, index)]
-            for index, one in enumerate(run.statements, start=run.first)
-        ]
-        about = [
-            [(kid, index) for kid in kids_about(one)]
-            for index, one in enumerate(run.statements, start=run.first)
-        ]
-        yield from self._chain.compare_run(run.first, places)
-        notices = [
-            _notices(index, one) for index, one in enumerate(run.statements, start=run.first)
-        ]
-        yield from self._key_entry.compare_run(run.first, about)
-        yield from self._notice.compare_run(run.first, notices)
+        if LOOKUPS.issubset(self._evidence.tables):
+            for table, lookup in self._lookups.items():
+                numbered = enumerate(run.statements, start=run.first)
+                rows = [_rows_of(table, index, statement) for index, statement in numbered]
+                yield from lookup.compare_run(run.first, rows)
+        if self.tree.size == self._pause:
+            self.folded = self._fold(run)
 
-    def _check_entry(self, linked: Linked) -> Iterator[Finding]:
+    def _fold(self, run: Run) -> Folded:
+        return Folded(
+            size=int(self.tree.size),
+            time_us=run.entries[-1].record_time_us,
+            last_leaf=run.leaves[-1],
+            trust=copy_trust(self._statements.state),
+            erased=self._events.erased(),
+            heard=dict(self._statements.clocks.heard),
+        )
+
+    def _check_entry(self, linked: Linked, roots: Roots) -> Iterator[Finding]:
         index, statement = linked.index, linked.statement
         if index == 0:
             yield from self._check_first(linked.leaf)
-        yield from self._tree.append(linked.leaf)
+        yield from self.tree.append(linked.leaf)
+        yield from roots.compare(self.tree)
         if not self._scope.statements:
             return
         yield from self._statements.check(linked)
-        if statement is None:
-            yield from self._chain.compare(index, None)
-            yield from self._key_entry.compare(index, None)
-            yield from self._notice.compare(index, None)
-        else:
-            place = (statement.kid, statement.epoch, statement.seq, index)
-            about: set[tuple[object, ...]] = {(kid, index) for kid in kids_about(statement)}
-            yield from self._chain.compare(index, {place})
-            yield from self._key_entry.compare(index, about)
-            yield from self._notice.compare(index, set(_notices(index, statement)))
+        if LOOKUPS.issubset(self._evidence.tables):
+            for table, lookup in self._lookups.items():
+                rows = None if statement is None else _rows_of(table, index, statement)
+                yield from lookup.compare(index, rows)
         yield from self._check_events(index, linked.entry, statement)
 
     def _check_events(
@@ -230,7 +277,10 @@ class LogAudit:
         if statement is not None:
             self.summary.statements[statement.sub] += 1
             yield from self._take_notice(index, statement)
-        if not self._hand_out(index, statement):
+        if "event" not in self._evidence.tables:
+            body = statement.body if statement is not None else None
+            self._events.counts.skipped += body.count if isinstance(body, Capture) else 0
+        elif not self._hand_out(index, statement):
             yield from self._events.check_entry(index, statement)
             self._documents.take_events(index, self._events.shown or ())
             if self._index is not None:
@@ -283,23 +333,40 @@ class LogAudit:
                 yield from self._index.check_notice(index, statement.body)
 
     def _finish(self, roots: Roots) -> Iterator[Finding]:
-        yield from roots.finish(self._tree)
-        yield from self._tree.finish()
+        evidence, scope = self._evidence, self._scope
+        yield from roots.finish(self.tree, self._statements.time_of)
+        yield from self.tree.finish()
+        if "partial" in evidence.tables:
+            yield from self.tree.check_partial(evidence.fetch_partial)
         yield from self._handout.finish()
-        if self._scope.statements:
-            yield from self._chain.finish()
-            yield from self._key_entry.finish()
-            yield from self._notice.finish()
-            yield from self._events.finish()
-        if self._scope.wants(11) and self._scope.sample == 1:
-            documents = chain.from_iterable(self._evidence.batches("document"))
+        if scope.statements:
+            if LOOKUPS.issubset(evidence.tables):
+                for lookup in self._lookups.values():
+                    yield from lookup.finish()
+            if "event" in evidence.tables:
+                yield from self._events.finish()
+            yield from self._statements.finish(int(self.tree.size) - 1)
+        if self.checks_documents:
+            documents = chain.from_iterable(evidence.batches("document"))
             yield from self._documents.check_rows(documents)
         if self._index is not None:
-            yield from self._index.finish(self._tree.size)
+            yield from self._index.finish(self.tree.size)
+        self._sum_up(roots)
+
+    @property
+    def checks_documents(self) -> bool:
+        """Whether all that could cite a received document is looked at."""
+        all_seen = self._scope.wants(11) and self._scope.sample == 1 and not self._start
+        return all_seen and "document" in self._evidence.tables
+
+    def _sum_up(self, roots: Roots) -> None:
         summary, state = self.summary, self._statements.state
-        summary.size = self._tree.size
+        summary.size = self.tree.size
         summary.checkpoint_size = roots.newest_size
+        summary.checkpoint_note = roots.newest_note
         summary.signed_size = roots.signed_size
+        summary.witnessed_size, names = roots.witnessed
+        summary.witnesses = sorted(names)
         summary.keys = len(state.keys)
         summary.suspect_keys = [
             f"{record.kid.hex()} ({record.role} of {record.iss}) from entry "
@@ -312,10 +379,14 @@ class LogAudit:
         summary.events = self._events.counts
 
 
-def _notices(index: int, statement: Statement) -> list[tuple[object, ...]]:
-    """Return the rows of `notice` that follow from the statement in entry `index`."""
-    match statement.body:
-        case Erasure(positions=positions):
+def _rows_of(table: str, index: int, statement: Statement) -> list[tuple[object, ...]]:
+    """Return the rows of `table` that follow from the statement in entry `index`."""
+    match table, statement.body:
+        case "chain", _:
+            return [(statement.kid, statement.epoch, statement.seq, index)]
+        case "key_entry", _:
+            return [(kid, index) for kid in kids_about(statement)]
+        case _, Erasure(positions=positions):
             return [(event_row_id(*place), index) for place in positions]
         case _:
             return []

@@ -31,10 +31,10 @@ class Lookup:
         if self._rows.take_same([row for rows in expected for row in rows]):
             return
         for index, rows in enumerate(expected, start=first):
-            yield from self.compare(index, set(rows))
+            yield from self.compare(index, rows)
 
     def compare(
-        self, index: int, expected: set[tuple[object, ...]] | None
+        self, index: int, expected: Sequence[tuple[object, ...]] | None
     ) -> Iterator[Finding]:
         """Yield how the rows about entry `index` differ from `expected`; None is not known."""
         while (row := self._rows.peek()) is not None and not self._reaches(row, index):

@@ -13,11 +13,13 @@ Pure: no I/O, no clock, no randomness.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from ledger.audit.finding import CHECKS, Finding, Result
+from ledger.audit.evidence import LOOKUPS
+from ledger.audit.finding import CHECKS, Finding, Result, Weight
 from ledger.audit.log import LogSummary
+from ledger.audit.scope import Scope
 
 KEYS_FROM_LEDGER = (
     "Whom to trust: the log key and entry 0 came from the ledger itself, so that a wholly "
@@ -31,15 +33,21 @@ PERMANENT = (
     "That a tag was not cloned.",
     "That a sensor told the truth.",
 )
-_NOT_YET = {
-    7: "Check 7, consistency with what this auditor saw before: no earlier checkpoint is kept.",
-    10: "Check 10, heartbeats: whether a source was silent for too long.",
-    12: "Check 12, clocks: how far the times of sources and of cosignatures are apart from "
-    "record time.",
-    13: "Check 13, event identities: whether an eventID that is a hash is that of its event.",
+_LEFT_OUT = {
+    6: "Check 6, witnesses: whether others have cosigned the newest checkpoint.",
+    7: "Check 7, consistency with what this auditor saw before: no earlier checkpoint is kept "
+    "(--state FILE).",
+    8: "Check 8, statement signatures: whether the parties signed what stands there.",
+    9: "Check 9, authority: whether the keys were allowed to say it.",
+    10: "Check 10, source chains: whether statements of a source are missing.",
+    11: "Check 11, commitments: whether the stored events are those that were signed.",
+    12: "Check 12, times: record times, clocks and what sources had seen.",
+    13: "Check 13, events: whether they are EPCIS events, and whether an eventID that is a "
+    "hash is that of its event.",
     14: "Check 14, the index: answers of this ledger come from index.db, which --index "
     "compares with a rebuild.",
-    15: "Check 15, the physical story: containment, places and quantities of the goods.",
+    15: "Check 15, the physical story: containment, places and quantities of the goods "
+    "(--custody).",
 }
 NO_WITNESSES = (
     "Check 6, witnesses: the trust file asks for none, so the log could show another history "
@@ -63,13 +71,26 @@ class Report:
     more: dict[int, int]
     undecided: Sequence[str]
     not_checked: Sequence[str]
+    notes: Sequence[str] = ()
+    made: Collection[int] = ()
 
 
 def list_not_checked(
-    summary: LogSummary, *, own_trust: bool, witnesses: bool, index: bool
+    summary: LogSummary,
+    scope: Scope,
+    *,
+    own_trust: bool,
+    witnesses: bool,
+    compared: bool,
+    tables: Collection[str],
 ) -> list[str]:
-    """Return what this audit did not check, the most important first."""
+    """Return what this audit did not check, the most important first.
+
+    `compared` says that there was a state of an earlier audit, `tables` what there was to
+    read.
+    """
     listed = [KEYS_FROM_LEDGER] if own_trust else []
+    listed += _skipped(summary, scope)
     if summary.unsigned > 0:
         listed.append(
             f"The newest {summary.unsigned} entries: no signed checkpoint covers them yet, so "
@@ -86,12 +107,34 @@ def list_not_checked(
         )
     if not witnesses:
         listed.append(NO_WITNESSES)
-    listed += [text for number, text in _NOT_YET.items() if not (index and number == 14)]  # noqa: PLR2004
+    made = set(scope.checks) - (set() if compared else {7})
+    made -= set() if "event" in tables else {11, 13}
+    listed += [text for number, text in _LEFT_OUT.items() if number not in made]
+    if tables and not LOOKUPS.issubset(tables):
+        listed.append(
+            "What the log itself keeps beside its files: signed.db, older checkpoints, and the "
+            "tables by which it finds statements again."
+        )
     if summary.events.withheld:
         listed.append(f"The parts that sources withhold of {summary.events.withheld} events.")
     if summary.events.erased:
         listed.append(f"The content of {summary.events.erased} events, erased with notice.")
     return [*listed, *PERMANENT]
+
+
+def _skipped(summary: LogSummary, scope: Scope) -> Iterator[str]:
+    if summary.resumed_at:
+        yield (
+            f"The first {summary.resumed_at} entries: this auditor has verified them before, "
+            "and they were not read again (--since)."
+        )
+    if scope.sample > 1:
+        yield (
+            f"The signatures and events of all but one statement in {scope.sample}, drawn by "
+            f"the seed {scope.seed.hex()} (--sample)."
+        )
+    elif summary.events.skipped:
+        yield f"{summary.events.skipped} events: they are not here, or not asked for."
 
 
 def report_to_json(report: Report) -> dict[str, object]:
@@ -102,10 +145,11 @@ def report_to_json(report: Report) -> dict[str, object]:
         "origin": summary.origin,
         "size": summary.size,
         "result": report.result.value,
-        "findings": [asdict(finding) for finding in report.findings],
+        "findings": [_finding_to_json(finding) for finding in report.findings],
         "more": {str(number): count for number, count in report.more.items()},
         "not_checked": list(report.not_checked),
         "undecided": list(report.undecided),
+        "notes": list(report.notes),
         "summary": {
             "checkpoint_size": summary.checkpoint_size,
             "signed_size": summary.signed_size,
@@ -115,9 +159,16 @@ def report_to_json(report: Report) -> dict[str, object]:
             "keys": summary.keys,
             "suspect_keys": summary.suspect_keys,
             "unjudged": summary.unjudged,
+            "witnessed_size": summary.witnessed_size,
+            "witnesses": list(summary.witnesses),
+            "resumed_at": summary.resumed_at,
             "events": asdict(summary.events),
         },
     }
+
+
+def _finding_to_json(finding: Finding) -> dict[str, object]:
+    return asdict(finding) | {"weight": finding.weight.value}
 
 
 def format_report(report: Report) -> Iterator[str]:
@@ -150,6 +201,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _summary_lines(report.target, report.summary)
     for why in report.undecided:
         yield f"  undecided   {why}"
+    for note in report.notes:
+        yield f"  note        {note}"
     for finding in report.findings:
         yield ""
         yield from finding_lines(finding)
@@ -180,6 +233,11 @@ def _summary_lines(target: str, summary: LogSummary) -> Iterator[str]:
         f"  events      {events.shown} whole, {events.withheld} partly withheld, "
         f"{events.erased} erased with notice, {events.missing} missing"
     )
+    if summary.witnessed_size:
+        who = ", ".join(summary.witnesses)
+        yield f"  witnesses   {who}: {summary.witnessed_size} entries"
+    if summary.resumed_at:
+        yield f"  resumed at  entry {summary.resumed_at}"
     for key in summary.suspect_keys:
         yield f"  suspect     key {key}: it was reported compromised"
 
@@ -187,7 +245,9 @@ def _summary_lines(target: str, summary: LogSummary) -> Iterator[str]:
 def finding_lines(finding: Finding) -> Iterator[str]:
     """Yield a finding for people; not yet `printable`."""
     where = "" if finding.index is None else f", entry {finding.index}"
-    yield f"check {finding.check} ({CHECKS[finding.check].name}){where}: {finding.field}"
+    kind = "remark, " if finding.weight is Weight.NOTE else ""
+    name = CHECKS[finding.check].name
+    yield f"{kind}check {finding.check} ({name}){where}: {finding.field}"
     yield f"  {finding.what}"
     yield f"  expected  {finding.expected}"
     yield f"  found     {finding.computed}"

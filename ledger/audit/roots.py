@@ -1,4 +1,4 @@
-"""Holds every stored root against the tree: checkpoints and `signed.db` (checks 4 and 5).
+"""Holds every stored root against the tree: checkpoints and `signed.db` (checks 4, 5, 7).
 
 Two stores claim a root for a size: the table of signed notes, and the one row of
 `signed.db`, which says what the log may have signed at most. A claim over more entries
@@ -10,34 +10,37 @@ running server may move it on, never back.
 Pure: no I/O, no clock, no randomness.
 """
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ledger.audit.clocks import TimeOf
 from ledger.audit.finding import Finding
 from ledger.audit.stored import check_row
 from ledger.audit.tree import AuditTree
 from ledger.audit.trustfile import Trust
+from ledger.audit.witnesses import Witnesses
 from ledger.errors import ParseError, VerificationError
 from ledger.tlog.checkpoint import SignedCheckpoint, parse_signed_checkpoint
 from ledger.tlog.merkle import EMPTY_ROOT, Hash
-from ledger.tlog.policy import PolicyNotMetError, evaluate_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a store says about the tree; `by` is `checkpoint` or `signed.db`.
+    """What a store says about the tree; `by` is `checkpoint`, `signed.db` or `state`.
 
-    `verified` says that a known key of the log has signed it, `witnessed` that so have
-    the witnesses that the policy asks for. A `late` claim was read after the entries, so that
-    a running server may have gone past them by then.
+    `verified` says that a known key of the log has signed it. A `late` claim was read after
+    the entries, so that a running server may have gone past them by then. A claim by `state`
+    is what this auditor has seen before (check 7).
     """
 
     size: int
     root: Hash
     by: str
     verified: bool = False
-    witnessed: bool = False
     late: bool = False
+    note: bytes = b""
 
 
 def check_signed(rows: Iterable[Sequence[object]]) -> Iterator[Claim | Finding]:
@@ -64,19 +67,28 @@ class Roots:
     """The claims, smallest first, compared with the tree as it grows."""
 
     def __init__(
-        self, rows: Iterable[Sequence[object]], signed: Iterable[Claim], trust: Trust | None
+        self,
+        rows: Iterable[Sequence[object]],
+        signed: Iterable[Claim],
+        trust: Trust | None,
+        *,
+        believed: Claim | None = None,
     ) -> None:
         """Take the rows of `checkpoint` in the order of size, and the claims of signed.db.
 
-        Without `trust` no signature can be verified, and none is.
+        Without `trust` no signature can be verified, and none is. `believed` is the newest
+        claim that an earlier audit has verified, where this one goes on from it.
         """
         self._rows = iter(rows)
         self._trust = trust
+        self._witnesses = Witnesses(trust.policy) if trust is not None else None
         self._signed = sorted(set(signed), key=lambda claim: claim.size)
-        self._signed_max = max((claim.size for claim in self._signed), default=None)
+        stored = (claim.size for claim in self._signed if claim.by == "signed.db")
+        self._signed_max = max(stored, default=None)
+        self._sizes = array("Q")
+        self._believed = believed
         self._found: list[Finding] = []
         self._checkpoint: Claim | None = None
-        self._last_good = 0
         self._newest: Claim | None = None
         self._row_size = 0
         self._advance()
@@ -84,7 +96,24 @@ class Roots:
     @property
     def newest_size(self) -> int:
         """The size of the newest checkpoint that is signed and has the tree's root, or 0."""
-        return self._last_good
+        return self._believed.size if self._believed is not None else 0
+
+    @property
+    def newest_note(self) -> bytes:
+        """The note of that checkpoint, or nothing."""
+        return self._believed.note if self._believed is not None else b""
+
+    @property
+    def witnessed(self) -> tuple[int, frozenset[str]]:
+        """The size of the newest checkpoint with the quorum, or 0, and who cosigned it."""
+        if self._witnesses is None or not self._witnesses.names:
+            return 0, frozenset()
+        return self._witnesses.size, self._witnesses.names
+
+    def has_row(self, size: int) -> bool:
+        """Tell whether a note of `size`, at most the tree's, is stored, good or bad."""
+        at = bisect_left(self._sizes, size)
+        return at < len(self._sizes) and self._sizes[at] == size
 
     @property
     def signed_size(self) -> int | None:
@@ -113,15 +142,16 @@ class Roots:
             if tree.is_known and claim.size:
                 yield from self._compare_one(tree, claim)
 
-    def finish(self, tree: AuditTree) -> Iterator[Finding]:
-        """Yield the claims over more entries than the log has."""
+    def finish(self, tree: AuditTree, time_of: TimeOf) -> Iterator[Finding]:
+        """Yield the claims over more entries than the log has, and what witnesses lack."""
         while self._checkpoint is not None:
             yield _truncated(self._checkpoint, tree.size)
             self._advance()
         on_time = (claim for claim in self._signed if not claim.late)
         yield from (_truncated(claim, tree.size) for claim in on_time)
         yield from self._take_found()
-        yield from self._check_witnesses()
+        if self._witnesses is not None:
+            yield from self._witnesses.finish(time_of)
         newest, limit = self._newest, self._signed_max
         if newest is not None and limit is not None and newest.size > limit:
             yield Finding(
@@ -134,20 +164,6 @@ class Roots:
                 f"that the log never signed more than {limit}: signed.db was put back.",
             )
 
-    def _check_witnesses(self) -> Iterator[Finding]:
-        newest = self._newest
-        if newest is None or self._trust is None or not newest.verified or newest.witnessed:
-            return
-        yield Finding(
-            check=6,
-            index=newest.size - 1,
-            field=f"checkpoint.note (size {newest.size})",
-            expected=f"cosigned by the quorum {self._trust.policy.quorum}",
-            computed="not so",
-            what=f"The newest checkpoint, over {newest.size} entries, is signed by the log and "
-            "lacks the cosignatures that the policy asks for.",
-        )
-
     def _open(self) -> list[Claim]:
         checkpoint = [self._checkpoint] if self._checkpoint is not None else []
         return sorted([*checkpoint, *self._signed], key=lambda claim: claim.size)
@@ -159,9 +175,12 @@ class Roots:
         if root == claim.root:
             if claim.verified:
                 tree.remember(claim.size, root)
-                self._last_good = max(self._last_good, claim.size)
+                self._believed = max(self._believed or claim, claim, key=lambda one: one.size)
             return
-        since = self._last_good
+        since = self.newest_size
+        if claim.by == "state":
+            yield _forked(claim, root)
+            return
         yield Finding(
             check=4,
             index=claim.size - 1,
@@ -188,15 +207,14 @@ class Roots:
         if wrong is not None or not isinstance(size, int) or not isinstance(data, bytes):
             self._found += [wrong] if wrong is not None else []
             return None
+        self._sizes.append(size)
         try:
             signed = parse_signed_checkpoint(data)
         except ParseError as error:
             self._found.append(_checkpoint_finding(1, size, "a signed checkpoint", str(error)))
             return None
         checkpoint = signed.checkpoint
-        verified = witnessed = False
-        if self._trust is not None:
-            verified, witnessed = self._evaluate(size, signed, self._trust)
+        verified = self._trust is not None and self._evaluate(size, signed, self._trust)
         if checkpoint.size != size:
             named = f"size {checkpoint.size}"
             self._found.append(_checkpoint_finding(4, size, f"size {size}", named))
@@ -211,25 +229,24 @@ class Roots:
             root=checkpoint.root,
             by="checkpoint",
             verified=verified,
-            witnessed=witnessed,
+            note=data,
         )
 
-    def _evaluate(self, size: int, signed: SignedCheckpoint, trust: Trust) -> tuple[bool, bool]:
-        """Return whether the log signed and whether the witnesses cosigned."""
+    def _evaluate(self, size: int, signed: SignedCheckpoint, trust: Trust) -> bool:
+        """Return whether the log signed."""
         origin = signed.checkpoint.origin
         if origin != trust.origin:
             wanted = f"origin {trust.origin}"
             self._found.append(_checkpoint_finding(5, size, wanted, f"origin {origin}"))
-            return False, False
+            return False
+        assert self._witnesses is not None
         try:
-            evaluate_policy(trust.policy, signed)
-        except PolicyNotMetError:
-            return True, False
+            self._found.extend(self._witnesses.evaluate(signed))
         except VerificationError as error:
             keys = ", ".join(str(log.key) for log in trust.policy.logs)
             self._found.append(_checkpoint_finding(5, size, f"signed by {keys}", str(error)))
-            return False, False
-        return True, True
+            return False
+        return True
 
     def _take_found(self) -> Iterator[Finding]:
         while self._found:
@@ -259,7 +276,29 @@ def _signed_finding(field: str, expected: str, computed: str, size: object) -> F
     )
 
 
+def _forked(claim: Claim, root: Hash) -> Finding:
+    return Finding(
+        check=7,
+        index=claim.size - 1,
+        field="state file: note",
+        expected=claim.root.hex(),
+        computed=root.hex(),
+        what=f"This auditor has seen a signed checkpoint over {claim.size} entries with "
+        "another root than these entries have: the log shows two histories.",
+    )
+
+
 def _truncated(claim: Claim, size: int) -> Finding:
+    if claim.by == "state":
+        return Finding(
+            check=7,
+            index=size,
+            field="state file: note",
+            expected=f"{claim.size} entries",
+            computed=f"{size} entries",
+            what=f"This auditor has seen a signed checkpoint over {claim.size} entries and the "
+            f"log has {size}: it was cut short, or an old copy of it is shown.",
+        )
     where = "A signed checkpoint" if claim.by == "checkpoint" else "signed.db"
     return Finding(
         check=4,

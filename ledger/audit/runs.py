@@ -71,11 +71,13 @@ class RunReader:
         first: int,
         previous: Hash,
         statements: bool,
+        pause: int = 0,
     ) -> None:
         """Read rows (idx, data) from index `first` on; the entry before has leaf `previous`.
 
-        With `statements` they are parsed, too.
+        With `statements` they are parsed, too. A run ends before index `pause`.
         """
+        self._pause = pause
         self._batches = iter(batches)
         self._held: list[Sequence[object]] = []
         self._previous = previous
@@ -86,6 +88,8 @@ class RunReader:
         """Yield the runs."""
         while True:
             want = TILE_WIDTH - self.next_index % TILE_WIDTH
+            if self.next_index < self._pause:
+                want = min(want, self._pause - self.next_index)
             self._fill(want + 1)
             if not self._held:
                 return

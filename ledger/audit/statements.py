@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from types import MappingProxyType
 
 from ledger.audit.chain import Linked
+from ledger.audit.clocks import Clocks, needs_look
 from ledger.audit.finding import Finding
 from ledger.audit.handout import Handout
 from ledger.audit.scope import Scope
-from ledger.audit.tree import AuditTree
+from ledger.audit.state import Folded, copy_trust
+from ledger.audit.tree import AuditTree, LostError
 from ledger.cose import key_thumbprint
 from ledger.entry import Entry, parse_entry
 from ledger.errors import ParseError, RefusedError, TagtrailError
@@ -34,6 +36,12 @@ PLACES_REMEMBERED_MAX = 8_000_000
 
 FetchEntry = Callable[[int], object]
 """Returns the stored data of an entry, or None; whatever it is, it is checked."""
+
+FetchPlace = Callable[[Hash, int, int], object]
+"""Returns the index that the table `chain` gives for (kid, epoch, seq), or None."""
+
+HasNote = Callable[[int], bool]
+"""Tells whether a signed note of that size is stored, where all of them should be."""
 
 _CHECK_OF = MappingProxyType(
     {
@@ -50,18 +58,19 @@ _BREAKS = frozenset({"seq", "prev", "seen"})
 _TAKEN = frozenset({"known", "equivocation"})
 
 
-class _LostError(Exception):
-    """What an earlier entry or tile says cannot be known, because it is damaged."""
-
-
 class _PastOfTheLog:
     """What the log held before the entry that is judged: a `ledger.trust.history.History`."""
 
-    def __init__(self, tree: AuditTree, fetch_entry: FetchEntry) -> None:
+    def __init__(
+        self, tree: AuditTree, fetch_entry: FetchEntry, fetch_place: FetchPlace
+    ) -> None:
         self._tree = tree
         self._fetch_entry = fetch_entry
+        self._fetch_place = fetch_place
         self._indexes: dict[tuple[Hash, int], array[int]] = {}
+        self._firsts: dict[tuple[Hash, int], int] = {}
         self._room = PLACES_REMEMBERED_MAX
+        self.resumed = False
 
     def remember(self, index: int, statement: Statement) -> None:
         """Keep the index of `statement`, eight bytes each, as long as its chain has no hole."""
@@ -69,32 +78,53 @@ class _PastOfTheLog:
         indexes = self._indexes.get(place)
         if indexes is None:
             indexes = self._indexes[place] = array("Q")
-        if statement.seq == len(indexes) and self._room:
+            self._firsts[place] = statement.seq if self.resumed else 0
+        if statement.seq == self._firsts[place] + len(indexes) and self._room:
             indexes.append(index)
             self._room -= 1
 
     def find_logged(self, kid: Hash, epoch: int, seq: int) -> tuple[int, Hash] | None:
-        """Return index and id of the statement at this place of a chain, or None."""
+        """Return index and id of the statement at this place of a chain, or None.
+
+        Raises `LostError` if only what was forgotten could tell.
+        """
         indexes = self._indexes.get((kid, epoch), ())
-        if seq >= len(indexes):
+        first = self._firsts.get((kid, epoch), 0)
+        if first <= seq < first + len(indexes):
+            found = indexes[seq - first]
+            return found, self.statement_at(found).id
+        if self._room and not self.resumed:
             return None
-        return indexes[seq], self.statement_at(indexes[seq]).id
+        index = self._fetch_place(kid, epoch, seq)
+        if not isinstance(index, int):
+            raise LostError
+        statement = self.statement_at(index)
+        if (statement.kid, statement.epoch, statement.seq) != (kid, epoch, seq):
+            raise LostError
+        return index, statement.id
 
     def statement_at(self, index: int) -> Statement:
         """Return the statement in an earlier entry."""
+        try:
+            return parse_statement(self.entry_at(index).statement)
+        except ParseError as error:
+            raise LostError from error
+
+    def entry_at(self, index: int) -> Entry:
+        """Return an earlier entry."""
         data = self._fetch_entry(index)
         if not isinstance(data, bytes):
-            raise _LostError
+            raise LostError
         try:
-            return parse_statement(parse_entry(data).statement)
+            return parse_entry(data)
         except ParseError as error:
-            raise _LostError from error
+            raise LostError from error
 
     def root_at(self, size: int) -> Hash:
         """Return the root of an earlier size."""
         root = self._tree.root_at(size)
         if root is None:
-            raise _LostError
+            raise LostError
         return root
 
 
@@ -105,16 +135,19 @@ class StatementAudit:
         self,
         origin: str,
         tree: AuditTree,
-        fetch_entry: FetchEntry,
+        fetch: tuple[FetchEntry, FetchPlace],
         handout: Handout,
         scope: Scope,
     ) -> None:
         """Judge the statements of the log `origin`, whose leaves go into `tree`."""
         self.state = TrustState(origin)
+        self.has_note: HasNote = lambda _: True
+        self.clocks = Clocks(self.time_of)
         self.unjudged = 0
         self._handout = handout
         self._scope = scope
-        self._past = _PastOfTheLog(tree, fetch_entry)
+        self._past = _PastOfTheLog(tree, *fetch)
+        self._noted = 0
         self._changed: list[int] = []
         self._last_time_us = 0
 
@@ -152,7 +185,47 @@ class StatementAudit:
                 return found
         self._past.remember(index, statement)
         self._fold(index, statement, leaf, admitted=refusal is None)
+        if statement.seen is not None and refusal is None:
+            found += self._check_note(index, statement.seen.size, statement)
+        if statement.seen is not None or needs_look(statement, entry.record_time_us, record):
+            found += self.clocks.check(index, entry.record_time_us, statement, record)
         return found
+
+    def resume(self, folded: Folded) -> None:
+        """Go on from what the entries before came to."""
+        self.state = copy_trust(folded.trust)
+        self.clocks.heard.update(folded.heard)
+        self._last_time_us = folded.time_us
+        self._past.resumed = True
+
+    def finish(self, index: int) -> Iterator[Finding]:
+        """Yield which sources were silent up to the last entry, `index`."""
+        yield from self.clocks.finish(index, self._last_time_us, self.state.keys)
+
+    def time_of(self, index: int) -> int | None:
+        """Return the record time of an earlier entry, or None if it cannot be known."""
+        try:
+            return self._past.entry_at(index).record_time_us
+        except LostError:
+            return None
+
+    def _check_note(self, index: int, size: int, statement: Statement) -> Iterator[Finding]:
+        """Yield that a checkpoint which a source has seen is not stored any more."""
+        if size == self._noted:
+            return
+        self._noted = size
+        if not self.has_note(size):
+            yield Finding(
+                check=4,
+                index=size - 1,
+                field=f"checkpoint (size {size})",
+                expected=f"the signed note that {statement.iss} has verified",
+                computed="no such row",
+                what=f"The statement in entry {index} names the signed checkpoint over {size} "
+                "entries, and the log does not hold it any more: it was deleted.",
+                who="Whoever can write the evidence database.",
+                todo="Ask the source for the note, which it keeps.",
+            )
 
     def pass_time(self, time_us: int) -> None:
         """Go on from an entry recorded at `time_us`, no earlier than the ones before."""
@@ -220,7 +293,7 @@ class StatementAudit:
             authorise(self.state, statement, index, self._past, signature_verified=True)
         except RefusedError as error:
             return error
-        except _LostError:
+        except LostError:
             self.unjudged += 1
         except TagtrailError as error:
             return RefusedError("body", str(error))

@@ -9,6 +9,7 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from ledger.audit.finding import Finding
 from ledger.audit.stored import check_row, describe_row, row_index, show
@@ -34,6 +35,13 @@ TilesOfLevel = Callable[[int | None], Rows]
 FetchTile = Callable[[int, int], object]
 """Returns the data of the stored tile (level, n), or None; whatever it is, it is checked."""
 
+FetchPartial = Callable[[int, int, int], object]
+"""Returns the data of the tile (level, n) so many hashes wide, or None; it is checked."""
+
+
+class LostError(Exception):
+    """What an earlier entry or tile says cannot be known, because it is damaged."""
+
 
 class _Level:
     """The tiles of one level: the one that is being filled, and the roots of the full ones.
@@ -52,6 +60,10 @@ class _Level:
     def count(self) -> int:
         """The number of full tiles."""
         return len(self.roots) // HASH_SIZE
+
+    def root_of(self, n: int) -> Hash:
+        """Return the root of full tile `n`."""
+        return Hash(bytes(self.roots[n * HASH_SIZE : (n + 1) * HASH_SIZE]))
 
     def start_next(self) -> Hash:
         """Leave the tile, which is full, for the next; return its root."""
@@ -90,6 +102,45 @@ class AuditTree:
         """Whether every leaf is known, so that the root can be."""
         return self._lost_at is None
 
+    def resume(self, size: TreeSize, root: Hash, leaves: Sequence[Hash]) -> None:
+        """Start with the tree of `size` and `root`, out of its tiles and its last `leaves`.
+
+        `leaves` are those that fill no tile. Raises `LostError` if the stored tiles are not
+        those of this tree.
+        """
+        assert self._size == 0
+        count = size // TILE_WIDTH
+        nodes: list[Hash] = list(leaves)
+        for level in range(TILE_LEVELS):
+            if level:
+                self._levels.append(_Level())
+                self._stored.append(_StoredTiles(self._tiles(level)))
+            filling = self._levels[level]
+            filling.hashes = nodes
+            if not count:
+                break
+            above = count // TILE_WIDTH
+            for n in range(above):
+                filling.roots += self._tile_of_root(level + 1, n)
+            for n in range(above * TILE_WIDTH, count):
+                filling.roots += tree_root(split_hashes(self._tile_of_root(level, n)))
+            nodes = split_hashes(bytes(filling.roots[above * TILE_BYTES :]))
+            count = above
+        self._size = size
+        for below, level_above in pairwise(self._levels):
+            for n in range(level_above.count):
+                tile = bytes(below.roots[n * TILE_BYTES : (n + 1) * TILE_BYTES])
+                if tree_root(split_hashes(tile)) != level_above.root_of(n):
+                    raise LostError
+        if self.root() != root:
+            raise LostError
+
+    def _tile_of_root(self, level: int, n: int) -> bytes:
+        data = self._fetch_tile(level, n)
+        if not isinstance(data, bytes) or len(data) != TILE_BYTES:
+            raise LostError
+        return data
+
     def append(self, leaf: Hash | None) -> Iterator[Finding]:
         """Add a leaf; yield what is wrong with the stored tiles that it fills.
 
@@ -120,6 +171,23 @@ class AuditTree:
                 self._stored.append(_StoredTiles(self._tiles(level)))
             yield from self._stored[level].rest()
         yield from _StoredTiles(self._tiles(None)).rest()
+
+    def check_partial(self, fetch: FetchPartial) -> Iterator[Finding]:
+        """Yield how the tiles at the tree's edge differ from those that `fetch` returns."""
+        for level, filling in enumerate(self._levels):
+            width = len(filling.hashes)
+            if width and self.is_known:
+                data = fetch(level, filling.count, width)
+                if data != b"".join(filling.hashes):
+                    yield from _partial_differs(level, filling, data)
+
+    def node(self, level: int, index: int) -> Hash:
+        """Return the node (level, index), or raise `LostError` if it is not known any more."""
+        tile_level, height = divmod(level, TILE_HEIGHT)
+        leaves = () if tile_level else self._leaves_of_tile((index << height) // TILE_WIDTH)
+        if leaves is None or self._lost_at is not None:
+            raise LostError
+        return self._node(level, index, leaves)
 
     def root(self) -> Hash:
         """Return the root over all leaves so far."""
@@ -173,14 +241,13 @@ class AuditTree:
         level = self._levels[0]
         if n == level.count:
             return level.hashes
-        if n == level.count - 1:
+        if n == level.count - 1 and level.full:
             return level.full
         data = self._fetch_tile(0, n)
         if not isinstance(data, bytes) or len(data) != TILE_BYTES:
             return None
         leaves = split_hashes(data)
-        root = bytes(level.roots[n * HASH_SIZE : (n + 1) * HASH_SIZE])
-        return leaves if tree_root(leaves) == root else None
+        return leaves if tree_root(leaves) == level.root_of(n) else None
 
 
 class _StoredTiles:
@@ -265,4 +332,19 @@ def _stray_tile(row: Sequence[object]) -> Finding:
         expected="no such row",
         computed=show(row[2]),
         what=f"The {describe_row('tile', row)} belongs to no full tile of this log.",
+    )
+
+
+def _partial_differs(level: int, filling: _Level, data: object) -> Iterator[Finding]:
+    width, n = len(filling.hashes), filling.count
+    if isinstance(data, bytes) and len(data) == width * HASH_SIZE:
+        yield from _differences(level, n, split_hashes(data), filling.hashes)
+        return
+    yield Finding(
+        check=3 if data is None else 1,
+        index=n * TILE_WIDTH << TILE_HEIGHT * level,
+        field=f"tile (level {level}, n {n}, width {width})",
+        expected=f"{width} hashes",
+        computed=show(data),
+        what=f"The last tile of level {level} is missing or is not {width} hashes wide.",
     )

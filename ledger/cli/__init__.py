@@ -26,7 +26,10 @@ EXIT_USAGE = 2
 # Commands whose table of exit codes gives 2 another meaning.
 EXIT_USAGE_OF = {"verify": 4}
 
-COMMANDS = ("init", "serve", "capture", "keys", "trace", "recall", "bundle", "erase", "verify")
+COMMANDS = (
+    *("init", "serve", "capture", "keys", "export"),
+    *("trace", "recall", "bundle", "erase", "verify"),
+)
 ENTRY_POINT_GROUP = "tagtrail.commands"
 _OURS = ("ledger", "ingest", "device_sim")
 

@@ -1,67 +1,54 @@
-"""`tagtrail verify`: audits a ledger's folder and says what is wrong, where, and what to do.
+"""`tagtrail verify`: audits a ledger, or a file, and says what is wrong, where, and what to do.
 
 Exit codes: 0 verified, 1 tampering found, 2 policy not met, 3 cannot judge, 4 usage. It
-needs no database toolkit, no server and no network, and it always ends.
+needs no database toolkit and no server, and a network only for a log that is served; and it
+always ends.
 """
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+import secrets
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, NoReturn
+from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from ledger.audit.bundle_report import (
     bundle_report_to_json,
     format_bundle_report,
     report_bundle,
 )
-from ledger.audit.finding import Findings
-from ledger.audit.index import IndexAudit, index_contradiction
-from ledger.audit.log import LogAudit, LogSummary
-from ledger.audit.report import Report, format_report, list_not_checked, report_to_json
-from ledger.audit.trustfile import Trust, parse_trust
+from ledger.audit.finding import Result
+from ledger.audit.fork import FORK_BYTES_MAX, parse_fork, verify_fork
+from ledger.audit.report import format_report, printable, report_to_json
+from ledger.audit.scope import ALL_CHECKS, ON_REQUEST, SAMPLE_MAX, Scope, parse_checks
+from ledger.audit.tables import format_csv, format_junit
+from ledger.cli.auditing import Options, audit_folder, audit_target, load_trust
+from ledger.cli.progress import show_progress
 from ledger.client.bundlefile import read_bundle
-from ledger.client.cores import JudgeCores
-from ledger.client.files import (
-    IndexFiles,
-    LedgerFiles,
-    UnreadableError,
-    read_own_trust,
-    read_trust,
-)
-from ledger.errors import ParseError, TagtrailError
+from ledger.client.files import read_bounded
+from ledger.errors import TagtrailError, VerificationError
 
-ENTRIES_BETWEEN_SIGNS_OF_LIFE = 256
-SECONDS_BETWEEN_LINES = 5.0
+__all__ = ["app", "audit_folder"]
+
+SEED_BYTES = 8
+INDEX_CHECK, CUSTODY_CHECK = 14, 15
+_SERVED = frozenset({"http", "https"})
+_POSTGRESQL = frozenset({"postgresql", "postgres"})
 
 app = typer.Typer(add_completion=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trusting:
-    """Whom this run trusts, where that came from, and what is wrong with it."""
-
-    trust: Trust | None
-    own: bool
-    why_none: str = ""
-
-
 @app.command()
-def verify(
+def verify(  # noqa: PLR0913 - a command's options are its arguments
     target: Annotated[
-        str, typer.Argument(help="A ledger's folder, or a bundle.", metavar="TARGET")
+        str,
+        typer.Argument(
+            help="A ledger's folder, exported evidence, an http(s):// log, a bundle or a fork "
+            "proof.",
+            metavar="TARGET",
+        ),
     ],
     *,
     trust: Annotated[
@@ -71,16 +58,66 @@ def verify(
     index: Annotated[
         bool, typer.Option("--index", help="Compare index.db with a rebuild, too.")
     ] = False,
+    custody: Annotated[
+        bool, typer.Option("--custody", help="Look at the physical story, too.")
+    ] = False,
+    checks: Annotated[
+        str | None, typer.Option(help="Only these checks, such as 1-7; 1 to 5 always.")
+    ] = None,
+    sample: Annotated[
+        int,
+        typer.Option(
+            help="Signatures and events of one statement in N.", min=1, max=SAMPLE_MAX
+        ),
+    ] = 1,
+    seed: Annotated[
+        str | None, typer.Option(help="What --sample draws by, in hex; else by chance.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="What this auditor keeps from one audit to the next.")
+    ] = None,
+    since: Annotated[
+        bool, typer.Option("--since", help="Go on from the last verified checkpoint.")
+    ] = False,
+    fork: Annotated[
+        Path | None, typer.Option(help="Where the proof of a fork goes, if there is one.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the findings as CSV.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="How many workers; by default one a core.", min=1)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Verify a ledger's evidence: 0 verified, 1 tampered, 2 policy, 3 cannot judge, 4 usage."""
     path = _parse_target(target)
-    if path.is_file():
-        _verify_bundle(path, trust, index=index, as_json=as_json)
-    folder = path
-    report = audit_folder(
-        folder, trust_file=trust, index=index, show=_show_nothing if as_json else _show_progress
+    if path is not None and path.is_file():
+        _verify_file(path, trust, as_json=as_json, refused=_given(index, custody, state, since))
+    if since and state is None:
+        raise typer.BadParameter("needs --state FILE", param_hint="--since")
+    options = Options(
+        trust_file=trust,
+        index=index,
+        scope=Scope(
+            checks=_parse_checks(checks, index=index, custody=custody),
+            sample=sample,
+            seed=_parse_seed(seed) if sample > 1 else b"",
+        ),
+        processes=processes,
+        state_file=state,
+        since=since,
+        fork=fork,
     )
+    if index and (path is None or since):
+        raise typer.BadParameter(
+            "is for a ledger's folder, audited whole", param_hint="--index"
+        )
+    if not as_json:
+        options = options.with_progress(show_progress)
+    report = audit_target(target, options)
+    for file, text in ((junit, format_junit), (csv, format_csv)):
+        if file is not None:
+            file.write_text(text(report), encoding="utf-8", newline="")
     if as_json:
         typer.echo(json.dumps(report_to_json(report), indent=2))
     else:
@@ -89,14 +126,25 @@ def verify(
     raise typer.Exit(report.result.exit_code)
 
 
-def _verify_bundle(
-    path: Path, trust_file: Path | None, *, index: bool, as_json: bool
+# --- Files: bundles and fork proofs ----------------------------------------------------
+
+
+def _given(index: bool, custody: bool, state: Path | None, since: bool) -> list[str]:  # noqa: FBT001
+    named = {"--index": index, "--custody": custody, "--state": state, "--since": since}
+    return [name for name, value in named.items() if value]
+
+
+def _verify_file(
+    path: Path, trust_file: Path | None, *, as_json: bool, refused: list[str]
 ) -> NoReturn:
-    """Verify the bundle in the file `path` and exit; refuse by name what is no bundle."""
-    if index:
-        raise typer.BadParameter("a bundle has no index", param_hint="--index")
+    """Verify the bundle or fork proof in the file `path` and exit."""
+    if refused:
+        why = "a bundle has no index and no history: this is for a ledger"
+        raise typer.BadParameter(why, param_hint=refused[0])
+    if read_bounded(path, 0) == b"{":
+        _verify_fork(path, trust_file, as_json=as_json)
     data = read_bundle(path)
-    trust = None if trust_file is None else _load_trust(path, trust_file).trust
+    trust = None if trust_file is None else load_trust(path, trust_file).trust
     report = report_bundle(data, trust, target=str(path))
     if as_json:
         typer.echo(json.dumps(bundle_report_to_json(report), indent=2))
@@ -106,153 +154,82 @@ def _verify_bundle(
     raise typer.Exit(report.result.exit_code)
 
 
-def audit_folder(
-    folder: Path,
-    *,
-    trust_file: Path | None = None,
-    index: bool = False,
-    show: "ShowProgress | None" = None,
-) -> Report:
-    """Audit the ledger in `folder`; raise only for what the caller named wrongly."""
-    trusting = _load_trust(folder, trust_file)
-    findings = Findings()
-    undecided = [trusting.why_none] if trusting.trust is None else []
-    summary = LogSummary()
+def _verify_fork(path: Path, trust_file: Path | None, *, as_json: bool) -> NoReturn:
+    """Say whether the file convicts the log: 1 if it does, 3 if it proves nothing."""
+    if trust_file is None:
+        raise typer.BadParameter("a fork proof needs the log's key", param_hint="--trust")
+    trust = load_trust(path, trust_file).trust
+    assert trust is not None
     try:
-        with ExitStack() as stack:
-            rebuilt = _open_index(folder, findings, stack) if index else None
-            files = stack.enter_context(LedgerFiles(folder))
-            cores = stack.enter_context(JudgeCores())
-            if files.signed_before is None:
-                undecided.append("signed.db is not here: a log cut short could pass.")
-            advance = stack.enter_context((show or _show_nothing)(files.newest_index() + 1))
-            audit = LogAudit(
-                files, trusting.trust, judge=cores.judge, progress=advance, index=rebuilt
-            )
-            summary = audit.summary
-            findings.extend(audit.run())
-        if trusting.trust is not None and not summary.checkpoint_size:
-            undecided.append("No checkpoint that the log signed covers any entry.")
-    except UnreadableError as error:
-        undecided.append(f"{error}.")
-    return Report(
-        target=str(folder),
-        summary=summary,
-        result=findings.result(undecided=bool(undecided)),
-        findings=findings.kept(),
-        more=findings.not_kept(),
-        undecided=undecided,
-        not_checked=list_not_checked(
-            summary,
-            own_trust=trusting.own,
-            witnesses=trusting.trust is not None and trusting.trust.wants_witnesses,
-            index=index,
-        ),
-    )
+        old, new = verify_fork(parse_fork(read_bounded(path, FORK_BYTES_MAX)), trust)
+    except VerificationError as error:
+        result, text = Result.UNDECIDED, f"This proves no fork: {error}"
+    else:
+        result = Result.TAMPERED
+        text = (
+            f"The log {trust.origin} signed two histories: over {old.checkpoint.size} entries "
+            f"it signed the root {old.checkpoint.root.hex()}, and later another."
+        )
+        if old.checkpoint.size != new.checkpoint.size:
+            text += f" Its checkpoint over {new.checkpoint.size} entries does not extend it."
+    if as_json:
+        answer = {"target": str(path), "result": result.value, "what": text}
+        typer.echo(
+            json.dumps(answer | {"not_checked": ["Which of the two is true."]}, indent=2)
+        )
+    else:
+        typer.echo(printable(text))
+        typer.echo("Not checked:\n  - Which of the two is true.")
+    raise typer.Exit(result.exit_code)
 
 
-def _open_index(folder: Path, findings: Findings, stack: ExitStack) -> IndexAudit:
-    """Open the index to be compared; what SQLite finds wrong in it goes to `findings`."""
-    files = IndexFiles(folder)
-    stack.callback(files.close)
-    findings.extend(map(index_contradiction, files.contradictions()))
-    return IndexAudit(
-        events=files.events(), mentions=files.mentions(), progress=files.progress()
-    )
+# --- What was typed --------------------------------------------------------------------
 
 
-def _parse_target(text: str) -> Path:
-    """Return the folder that `text` names; refuse by name what is not one."""
-    scheme = text.partition("://")[0] if "://" in text else ""
+def _parse_target(text: str) -> Path | None:
+    """Return the folder or file that `text` names, None for a URL; refuse what is neither."""
+    scheme = text.partition("://")[0].lower() if "://" in text else ""
+    if scheme in _SERVED:
+        if not urlsplit(text).hostname:
+            raise typer.BadParameter(f"{text!r} names no host")
+        return None
+    if scheme in _POSTGRESQL:
+        _refuse_postgresql(scheme)
     if scheme:
         raise typer.BadParameter(
-            f"{scheme}:// targets cannot be verified by this version; give a ledger's folder"
+            f"{scheme}:// targets are not known; give a folder, a file or an http(s):// log"
         )
     path = Path(text)
     if not path.is_dir() and not path.is_file():
-        raise typer.BadParameter(f"there is no folder and no bundle {text!r}")
+        raise typer.BadParameter(f"there is no folder and no file {text!r}")
     return path
 
 
-def _load_trust(folder: Path, trust_file: Path | None) -> _Trusting:
-    if trust_file is not None:
-        try:
-            return _Trusting(trust=parse_trust(read_trust(trust_file)), own=False)
-        except TagtrailError as error:
-            raise typer.BadParameter(str(error), param_hint="--trust") from error
-    try:
-        data = read_own_trust(folder)
-        if data is None:
-            why = "There is no trust.toml and no --trust: nobody's signature is known."
-            return _Trusting(trust=None, own=True, why_none=why)
-        return _Trusting(trust=parse_trust(data), own=True)
-    except (ParseError, UnreadableError) as error:
-        return _Trusting(trust=None, own=True, why_none=f"The ledger's trust.toml: {error}.")
-
-
-# --- Signs of life ------------------------------------------------------------------
-
-
-Advance = Callable[[int], None]
-"""Called with the index of each entry that was audited."""
-
-ShowProgress = Callable[[int], AbstractContextManager[Advance]]
-"""Shows how far an audit of that many entries is, until it is left."""
-
-
-@contextmanager
-def _show_nothing(total: int) -> Iterator[Advance]:  # noqa: ARG001 - as every ShowProgress
-    yield lambda _: None
-
-
-@contextmanager
-def _show_progress(total: int) -> Iterator[Advance]:
-    """Show a bar on a terminal, a line every few seconds elsewhere; always on stderr."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines(total).advance
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    started = time.monotonic()
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("auditing", total=total, rate="")
-
-        def advance(index: int) -> None:
-            if index % ENTRIES_BETWEEN_SIGNS_OF_LIFE == 0:
-                rate = f"{_rate(index + 1, started):,.0f} entries/s"
-                progress.update(task, completed=index + 1, rate=rate)
-
-        yield advance
-
-
-class _Lines:
-    """Progress as plain lines, none before the first few seconds."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._started = self._last = time.monotonic()
-
-    def advance(self, index: int) -> None:
-        if index % ENTRIES_BETWEEN_SIGNS_OF_LIFE:
-            return
-        now = time.monotonic()
-        if now - self._last < SECONDS_BETWEEN_LINES:
-            return
-        self._last = now
-        rate = _rate(index + 1, self._started)
-        left = max(self._total - index - 1, 0) / rate
-        typer.echo(
-            f"audited {index + 1} of {self._total} entries, {rate:,.0f} a second, "
-            f"{left:,.0f} s left",
-            err=True,
+def _refuse_postgresql(scheme: str) -> NoReturn:
+    if find_spec("psycopg") is None:
+        raise typer.BadParameter(
+            f"{scheme}:// targets need the package 'psycopg': pip install 'psycopg[binary]'"
         )
+    raise typer.BadParameter(
+        f"{scheme}:// targets cannot be verified by this version; verify an export "
+        "(tagtrail export)"
+    )
 
 
-def _rate(count: int, started: float) -> float:
-    return count / max(time.monotonic() - started, 1e-6)
+def _parse_checks(text: str | None, *, index: bool, custody: bool) -> frozenset[int]:
+    """Return the numbers of the checks to make."""
+    try:
+        checks = ALL_CHECKS - ON_REQUEST if text is None else parse_checks(text) - ON_REQUEST
+    except TagtrailError as error:
+        raise typer.BadParameter(str(error), param_hint="--checks") from error
+    more = {INDEX_CHECK: index, CUSTODY_CHECK: custody}
+    return checks | {number for number, wanted in more.items() if wanted}
+
+
+def _parse_seed(text: str | None) -> bytes:
+    if text is None:
+        return secrets.token_bytes(SEED_BYTES)
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not hex", param_hint="--seed") from error

@@ -62,6 +62,14 @@ _MENTIONS = (
     "SELECT mention.eid, key.text, mention.role, mention.event_time_us "
     "FROM mention LEFT JOIN key ON key.id = mention.key ORDER BY mention.eid"
 )
+_FROM = {
+    "entry": "idx >= ?",
+    "event": "eid >= ? << 17",
+    "checkpoint": "size > ?",
+    "chain": "idx >= ?",
+    "key_entry": "idx >= ?",
+    "notice": "idx >= ?",
+}
 _TILES_OF_LEVEL = "SELECT level, n, data FROM tile WHERE level = ? ORDER BY n"
 _TILES_OF_NO_LEVEL = (
     "SELECT level, n, data FROM tile "
@@ -75,9 +83,9 @@ _DAMAGE = (sqlite3.Error, UnicodeError, OverflowError)
 
 
 class UnreadableError(TagtrailError):
-    """A file of the ledger that cannot be read as what it should be."""
+    """A file of the ledger, or its URL, that cannot be read as what it should be."""
 
-    def __init__(self, path: Path, why: str) -> None:
+    def __init__(self, path: Path | str, why: str) -> None:
         super().__init__(f"{path} cannot be read: {why}")
         self.path = path
         self.why = why
@@ -118,13 +126,13 @@ class ReadOnlyDatabase:
         except _DAMAGE as error:
             raise UnreadableError(self.path, _plain(error)) from error
 
-    def batches(self, sql: str, *, sized: bool) -> Iterator[list[Row]]:
+    def batches(self, sql: str, values: Row = (), *, sized: bool) -> Iterator[list[Row]]:
         """Yield the rows of a query in lists; their last column is `sized`, or is short.
 
         Raises `UnreadableError` where the file is damaged.
         """
         try:
-            cursor = self._connection.execute(sql)
+            cursor = self._connection.execute(sql, tuple(values))
             if not sized:
                 while rows := cursor.fetchmany(ROWS_AT_ONCE):
                     yield rows
@@ -171,7 +179,9 @@ class ReadOnlyDatabase:
 
 
 class LedgerFiles:
-    """The evidence of one ledger's folder; use `with`."""
+    """The evidence of one ledger's folder: a `ledger.audit.log.StoredEvidence`; use `with`."""
+
+    tables = _EVIDENCE_TABLES
 
     def __init__(self, folder: Path) -> None:
         """Open the folder's databases, or raise `UnreadableError`."""
@@ -199,15 +209,43 @@ class LedgerFiles:
         """Close the files."""
         self._evidence.close()
 
-    def batches(self, table: str) -> Iterator[list[Row]]:
-        """Yield the rows of an evidence table in the order in which an audit takes them."""
-        return self._evidence.batches(_SELECT[table], sized=table in _LONG)
+    def batches(self, table: str, start: int = 0) -> Iterator[list[Row]]:
+        """Yield the rows of an evidence table in the order in which an audit takes them.
 
-    def tiles(self, level: int | None) -> Iterator[Row]:
-        """Yield the tiles of a level (0 to 7) in order, or of None those of no level."""
+        With `start`, those about entries from that index on.
+        """
+        select: str = _SELECT[table]
+        values: Row = ()
+        if start and table in _FROM:
+            select, values = (
+                select.replace(" ORDER BY", f" WHERE {_FROM[table]} ORDER BY"),
+                (start,),
+            )
+        return self._evidence.batches(select, values, sized=table in _LONG)
+
+    def tiles(self, level: int | None, start: int = 0) -> Iterator[Row]:
+        """Yield the tiles of a level (0 to 7) from n = `start` on, or of None those of none."""
         if level is None:
             return self._evidence.rows(_TILES_OF_NO_LEVEL)
+        if start:
+            sql = _TILES_OF_LEVEL.replace(" ORDER BY", " AND n >= ? ORDER BY")
+            return self._evidence.rows(sql, (level, start))
         return self._evidence.rows(_TILES_OF_LEVEL, (level,))
+
+    def fetch_partial(self, level: int, n: int, width: int) -> object:  # noqa: ARG002
+        """Return None: the database keeps full tiles only."""
+        return None
+
+    def fetch_place(self, kid: bytes, epoch: int, seq: int) -> object:
+        """Return the index that the table `chain` gives for a place, or None."""
+        sql = "SELECT idx FROM chain WHERE kid = ? AND epoch = ? AND seq = ?"
+        row = self._evidence.first(sql, (kid, epoch, seq))
+        return None if row is None else row[0]
+
+    def newest_note(self) -> object:
+        """Return the newest signed note, whatever it holds, or None."""
+        row = self._evidence.first("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1")
+        return None if row is None else row[0]
 
     def fetch_tile(self, level: int, n: int) -> object:
         """Return the data of one tile, or None."""
@@ -282,9 +320,14 @@ def read_own_trust(folder: Path) -> bytes | None:
 
 def read_trust(path: Path) -> bytes:
     """Return the bytes of the trust file at `path`, or raise `UnreadableError`."""
+    return read_bounded(path, TRUST_BYTES_MAX)
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """Return the bytes of a file, `most` and one at most, or raise `UnreadableError`."""
     try:
         with path.open("rb") as file:
-            return file.read(TRUST_BYTES_MAX + 1)
+            return file.read(most + 1)
     except OSError as error:
         raise UnreadableError(path, error.strerror or str(error)) from error
 

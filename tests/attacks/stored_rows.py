@@ -63,7 +63,7 @@ class StoredRows:
     def fetch_entry(self, index: int) -> object:
         return next((row[1] for row in self.tables["entry"] if row[0] == index), None)
 
-    def fetch_partial(self, level: int, n: int, width: int) -> object:
+    def fetch_partial(self, level: int, n: int, width: int) -> object:  # noqa: ARG002
         return None
 
     def fetch_place(self, kid: bytes, epoch: int, seq: int) -> object:

@@ -3,10 +3,23 @@
 from ledger.audit.finding import CHECKS, Finding, Findings, Result
 from ledger.audit.log import LogSummary
 from ledger.audit.report import PERMANENT, Report, format_report, list_not_checked, printable
+from ledger.audit.scope import Scope
+from ledger.client.files import LedgerFiles
 
 
 def finding(check: int, index: int | None, what: str = "Something.") -> Finding:
     return Finding(check=check, index=index, field="f", expected="a", computed="b", what=what)
+
+
+def not_checked(summary: LogSummary, *, own_trust: bool, witnesses: bool) -> list[str]:
+    return list_not_checked(
+        summary,
+        Scope(),
+        own_trust=own_trust,
+        witnesses=witnesses,
+        compared=False,
+        tables=LedgerFiles.tables,
+    )
 
 
 def report_of(*found: Finding) -> Report:
@@ -20,7 +33,7 @@ def report_of(*found: Finding) -> Report:
         findings=findings.kept(),
         more=findings.not_kept(),
         undecided=(),
-        not_checked=list_not_checked(summary, own_trust=True, witnesses=False, index=False),
+        not_checked=not_checked(summary, own_trust=True, witnesses=False),
     )
 
 
@@ -42,7 +55,7 @@ def test_names_in_other_scripts_are_left_as_they_are() -> None:
 def test_findings_are_kept_up_to_a_cap_and_counted_beyond_it() -> None:
     findings = Findings(per_check_max=3)
     findings.extend(finding(2, index) for index in (9, 5, None, 7, 1))
-    assert [one.index for one in findings.kept()] == [5, 9, None]
+    assert [one.index for one in findings.kept()] == [1, 5, 7]
     assert findings.not_kept() == {2: 2}
 
 
@@ -60,7 +73,7 @@ def test_tampering_outweighs_doubt_and_doubt_outweighs_policy() -> None:
 
 
 def test_what_no_ledger_can_prove_is_always_listed() -> None:
-    listed = list_not_checked(LogSummary(), own_trust=False, witnesses=True, index=True)
+    listed = not_checked(LogSummary(), own_trust=False, witnesses=True)
     assert listed[-len(PERMANENT) :] == list(PERMANENT)
     assert len(listed) > len(PERMANENT)
 
