@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 from device_sim.chance import Stream
 from device_sim.chronicle import Chronicle, Story, bunch, row
+from device_sim.deceit import Deceit, Sale
+from device_sim.faults import FaultBook
 from device_sim.making import SPREAD_US, Maker, Unit
 from device_sim.scenario import ProductTable, Scenario
 from device_sim.world import (
@@ -34,9 +36,11 @@ _PALLET_STEP_US = 10 * SECOND_US
 _OPENING = (9 * HOUR_US, 20 * HOUR_US)
 
 
-def play_chain(scenario: Scenario, world: World, seed: int) -> Story:
-    """Return everything that happens in one run of `scenario`."""
-    chain = _Chain(scenario, world, seed)
+def play_chain(
+    scenario: Scenario, world: World, seed: int, book: FaultBook | None = None
+) -> Story:
+    """Return everything that happens in one run of `scenario`; `book` gets what is false."""
+    chain = _Chain(scenario, world, seed, book or FaultBook())
     finals = scenario.finals
     days = scenario.day.batches
     for day, items in enumerate(_shares(scenario.items, days)):
@@ -48,12 +52,13 @@ def play_chain(scenario: Scenario, world: World, seed: int) -> Story:
 
 
 class _Chain:
-    def __init__(self, scenario: Scenario, world: World, seed: int) -> None:
+    def __init__(self, scenario: Scenario, world: World, seed: int, book: FaultBook) -> None:
         self.scenario = scenario
         self.world = world
         self.seed = seed
         self.tell = Chronicle(seed, scenario.climate.sample_seconds)
         self.maker = Maker(scenario, world, seed, self.tell)
+        self.deceit = Deceit(scenario, world, seed, book)
         self.pallets_made: dict[str, int] = {}
         self.units: dict[Epc, Unit] = {}
         self.shelf: list[tuple[int, Site, Tag]] = []
@@ -113,11 +118,12 @@ class _Chain:
         ready_us: int,
     ) -> None:
         """Bring pallets to the next site, and what is in them to where it goes from there."""
-        (site, to), (_, day) = leg, goods
+        (site, _), (_, day) = leg, goods
         leaving_us = max(ready_us, self.maker.at(day, "dispatch"))
         if site.role != "plant":
             leaving_us = max(ready_us + 20 * MINUTE_US, self.maker.at(day + 1, "deliver"))
-        there_us = self.haul(pallets, leg, product, leaving_us)
+        to = self.deceit.destination(leg, pallets, leaving_us)
+        there_us = self.haul(pallets, leg, product, leaving_us, to)
         if to.role == "shop":
             self.shelve(to, pallets, there_us)
         elif self.world.splits(to):
@@ -153,10 +159,15 @@ class _Chain:
         leg: tuple[Site, Site],
         product: ProductTable,
         ready_us: int,
+        astray: Site | None = None,
     ) -> int:
-        """Drive pallets from one site to the next, in as many trips as they need."""
-        tell, (origin, to) = self.tell, leg
-        dock = self.world.station(origin, "load", to)
+        """Drive pallets from one site to the next, in as many trips as they need.
+
+        They are loaded for the end of `leg`; `astray` is where they really go.
+        """
+        tell, (origin, meant) = self.tell, leg
+        to = astray or meant
+        dock = self.world.station(origin, "load", meant)
         door = self.world.station(to, "receive", origin=origin)
         arrived_us = ready_us
         for at in range(0, len(pallets), product.pallets_per_trailer):
@@ -215,16 +226,21 @@ class _Chain:
         """Sell the share of the items that finds a buyer, each shop in order of time."""
         day = self.scenario.day
         shops = self.world.of_role("shop")
-        sales: dict[str, list[tuple[int, Epc, Tag]]] = {shop.name: [] for shop in shops}
+        sales: dict[str, list[Sale]] = {shop.name: [] for shop in shops}
         for shelved_us, shop, tag in self.shelf:
             stream = Stream(self.seed, "sale", tag.epc)
             if stream.unit() < day.sold:
                 wanted_us = self.opening_us(shelved_us, stream.below(day.sale_days), stream)
-                sales[shop.name].append((wanted_us, tag.epc, tag))
+                sales[shop.name].append(Sale(wanted_us, tag))
         for shop in shops:
             till = self.world.station(shop, "sell")
-            for wanted_us, epc, tag in sorted(sales[shop.name], key=lambda one: one[:2]):
-                self.tell.sell(epc, self.tell.cross(till, wanted_us, [(tag, 0)]).end_us)
+            others = [one for name, own in sales.items() if name != shop.name for one in own]
+            own = self.deceit.sales(till.name, sales[shop.name], others)
+            for sale in sorted(own, key=lambda one: (one.wanted_us, one.tag.epc)):
+                crossing = self.tell.cross(till, sale.wanted_us, [(sale.tag, 0)])
+                self.deceit.crossed(sale, crossing)
+                if sale.genuine:
+                    self.tell.sell(sale.tag.epc, crossing.end_us)
 
     def opening_us(self, shelved_us: int, days: int, stream: Stream) -> int:
         """Return a time within opening hours, `days` after an item came on the shelf."""

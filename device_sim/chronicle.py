@@ -97,11 +97,15 @@ class Batch:
 
 @dataclass(slots=True)
 class Story:
-    """Everything that happened in a run, before any device reported it."""
+    """Everything that happened in a run, before any device reported it.
+
+    `phases` says for each trip when its logger samples, as offset on the sampling grid.
+    """
 
     passes: list[Pass] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     trips: list[Trip] = field(default_factory=list)
+    phases: list[int] = field(default_factory=list)
     nestings: list[Nesting] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     lots: dict[Epc, Life] = field(default_factory=dict)
@@ -209,6 +213,7 @@ class Chronicle:
         )  # fmt: skip
         self._free[vehicle.name] = trip.end_us
         self.story.trips.append(trip)
+        self.story.phases.append(self.phase_us(vehicle))
         return trip
 
     def begin(self, life: Life, site: Site) -> None:

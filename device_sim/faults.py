@@ -1,120 +1,84 @@
-"""Faults: what goes wrong between the world and the readers' bytes, each with its label.
+"""Faults: the labels of what goes wrong, for the truth.
 
-* missed: a tag crosses a station and none of its labels is heard. It happens by chance, at
-  the rates of the scenario; whatever wears two labels is missed only if both are.
-* duplicate_burst: a reader publishes its last messages once more, byte for byte.
-* excursion: the cooling of a vehicle stops for a while (played by `device_sim.sensors`).
+A label says which fault it was, where and when it happened, which messages it touched and
+which things. Where it goes wrong is elsewhere:
 
-A label says which reads, messages or spans a fault touched; it goes into the truth.
+* `device_sim.readerfaults`: between a pass and the broker (misses, strays, clocks, outages)
+* `device_sim.loggerfaults`: in vehicles and their loggers
+* `device_sim.paperfaults`: in what suppliers and line controllers write down
+* `device_sim.deceit`: in the world itself (clones, fakes, diversions)
 
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from device_sim.chance import Stream
-from device_sim.radio import DEAFNESS
-from device_sim.scenario import FaultTable, RadioTable
-from device_sim.world import (
-    MILLISECOND_US,
-    MINUTE_US,
-    SECOND_US,
-    Message,
-    Pass,
-    Trip,
-    Visit,
-    World,
-)
-
-_RESEND_AFTER_US = 5 * SECOND_US
+from device_sim.scenario import FaultTable
+from device_sim.world import Message, Note, Pass, Visit
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A tag that crossed a station unheard."""
+    """A tag that crossed a station unheard, by chance or by a fault of some kind."""
 
     crossing: Pass
     visit: Visit
+    cause: str = "chance"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Label:
-    """One fault as played: its kind, where, when, and what it touched."""
+    """One fault as played: its kind, where, when, and what it touched.
+
+    `touched` are identities of messages, `things` are EPCs; both in order, each once.
+    """
 
     kind: str
     where: str
     from_us: int
     to_us: int
-    touched: tuple[str, ...] = ()
+    touched: dict[str, None] = field(default_factory=dict)
+    things: dict[str, None] = field(default_factory=dict)
 
 
-def missed_visits(radio: RadioTable, crossing: Pass, seed: int) -> list[Missed]:
-    """Return the visits of one pass that no antenna hears."""
-    station = crossing.station
-    chance = radio.missed_at_encoder if station.does == "fill" else radio.missed
-    missed = []
-    for visit in crossing.visits:
-        stream = Stream(seed, "missed", station.name, crossing.number, visit.tag.epc)
-        deaf = chance * DEAFNESS[visit.tag.material]
-        if all(stream.unit() < deaf for _ in range(visit.tag.labels)):
-            missed.append(Missed(crossing, visit))
-    return missed
+class FaultBook:
+    """The labels of a run as it is played, one for each fault that happened."""
+
+    def __init__(self) -> None:
+        self.labels: dict[int, Label] = {}
+        self.missed: list[Missed] = []
+        self._marks: dict[tuple[str, str, int], int] = {}
+
+    def label(
+        self, number: int, fault: FaultTable, span: tuple[int, int], things: Iterable[str] = ()
+    ) -> Label:
+        """Return the label of fault `number`, stretched to `span` and `things`."""
+        where = fault.station or fault.leg or fault.site or ""
+        made = Label(kind=fault.kind, where=where, from_us=span[0], to_us=span[1])
+        label = self.labels.setdefault(number, made)
+        label.from_us, label.to_us = min(label.from_us, span[0]), max(label.to_us, span[1])
+        label.things |= dict.fromkeys(things)
+        return label
+
+    def touch(self, number: int, messages: Iterable[Message]) -> None:
+        """Note that a fault that has its label touched these messages."""
+        self.labels[number].touched |= dict.fromkeys(one.identity for one in messages)
+
+    def mark(self, number: int, source: Pass | Note) -> None:
+        """Remember that the messages of a pass or a note are those of a fault."""
+        self._marks[_name(source)] = number
+
+    def marked(self, source: Pass | Note) -> int | None:
+        """Return the fault that a pass or a note belongs to, or None."""
+        return self._marks.get(_name(source))
+
+    def in_order(self) -> list[Label]:
+        """Return the labels in the order of the scenario's faults."""
+        return [self.labels[number] for number in sorted(self.labels)]
 
 
-def failed_cooling(fault: FaultTable, trips: Iterable[Trip]) -> tuple[Trip, Label] | None:
-    """Return the trip that an excursion strikes and its label, or None if it never ran.
-
-    Cooling fails in the middle of the loaded time, for as long as the fault says but not
-    beyond the loaded time.
-    """
-    if fault.kind != "excursion":
-        return None
-    for trip in trips:
-        if (trip.leg, trip.number) == (fault.leg, fault.trip):
-            loaded_us = trip.emptied_us - trip.loaded_us
-            length_us = min(fault.minutes * MINUTE_US, loaded_us)
-            from_us = trip.loaded_us + (loaded_us - length_us) // 2
-            label = Label(
-                kind="excursion", where=trip.vehicle.name,
-                from_us=from_us, to_us=from_us + length_us, touched=(trip.vehicle.tag.epc,),
-            )  # fmt: skip
-            return trip, label
-    return None
-
-
-def send_twice(
-    fault: FaultTable, world: World, passes: Iterable[Pass], messages: Sequence[Message]
-) -> tuple[list[Message], Label] | None:
-    """Return the messages that a reader publishes again, and their label.
-
-    They are the last ones of the pass that the fault names, sent shortly after it in their
-    old order, while the station is silent.
-    """
-    if fault.kind != "duplicate_burst" or fault.station is None:
-        return None
-    station = world.stations[fault.station]
-    for crossing in passes:
-        if crossing.station is station and crossing.number == fault.number:
-            own = [
-                one
-                for one in messages
-                if one.topic.startswith(station.topic + "/")
-                and crossing.start_us <= one.time_us <= crossing.end_us
-            ][-fault.messages :]
-            again = [
-                Message(
-                    crossing.end_us + _RESEND_AFTER_US + n * MILLISECOND_US,
-                    one.topic,
-                    one.payload,
-                )
-                for n, one in enumerate(own)
-            ]
-            if not again:
-                return None
-            label = Label(
-                kind="duplicate_burst", where=station.name, from_us=again[0].time_us,
-                to_us=again[-1].time_us, touched=tuple(one.identity for one in again),
-            )  # fmt: skip
-            return again, label
-    return None
+def _name(source: Pass | Note) -> tuple[str, str, int]:
+    if isinstance(source, Pass):
+        return "pass", source.station.name, source.number
+    return "note", source.station.name, source.time_us

@@ -1,25 +1,30 @@
 """Play: one scenario and one seed become messages, truth and a capture plan.
 
+A `Performance` makes the messages one after another in order of time and keeps none, so
+that a run of any length needs only the memory of its story. `play` keeps them all.
+
 The same scenario and seed give the same bytes in every process: nothing here looks at a
 clock, at the network, or at the order of a set.
 
 Pure: no I/O, no clock, no randomness.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from device_sim.chain import play_chain
-from device_sim.chronicle import Chronicle, Story
-from device_sim.faults import Label, Missed, failed_cooling, missed_visits, send_twice
-from device_sim.loggers import series_messages
-from device_sim.payloads import note_message
+from device_sim.faults import FaultBook
+from device_sim.loggerfaults import LoggerFaults
+from device_sim.paperfaults import PaperFaults
 from device_sim.plan import format_plan
-from device_sim.radio import hear_pass
-from device_sim.readers import station_messages
+from device_sim.readerfaults import ReaderFaults
 from device_sim.scenario import Scenario, build_world
-from device_sim.sensors import sample_trip
 from device_sim.truth import Told, tell_truth
-from device_sim.world import Message, Party, Sample, World
+from device_sim.world import Message, Note, Party, Pass, World
+
+# What makes messages: a pass, a note, or the trip of that number.
+_Source = Pass | Note | int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,58 +47,86 @@ class Run:
 
 
 def play(scenario: Scenario, seed: int) -> Run:
-    """Play `scenario`; `seed` is any integer."""
-    world = build_world(scenario)
-    story = play_chain(scenario, world, seed)
-    labels: list[Label] = []
-    samples = _sample(scenario, story, seed, labels)
-    messages, missed, reads = _hear(scenario, story, seed)
-    messages += [note_message(one) for one in story.notes]
-    messages += [one for series in samples for one in series_messages(series)]
-    for fault in scenario.fault:
-        burst = send_twice(fault, world, story.passes, messages)
-        if burst is not None:
-            messages += burst[0]
-            labels.append(burst[1])
-    messages.sort(key=lambda one: one.time_us)
-    told = Told(world=world, story=story, samples=samples, missed=missed, labels=labels)
+    """Play `scenario` and keep everything; `seed` is any integer."""
+    show = Performance(scenario, seed)
+    messages = tuple(show.messages())
     return Run(
-        scenario=scenario, seed=seed, world=world, messages=tuple(messages),
-        truth=tuple(tell_truth(told, scenario.name, seed)),
-        plan_text=format_plan(scenario, world),
-        reads=reads, samples=sum(map(len, samples)),
+        scenario=scenario, seed=seed, world=show.world, messages=messages,
+        truth=tuple(show.truth()), plan_text=show.plan_text,
+        reads=show.reads, samples=show.samples,
     )  # fmt: skip
 
 
-def _hear(
-    scenario: Scenario, story: Story, seed: int
-) -> tuple[list[Message], list[Missed], int]:
-    messages: list[Message] = []
-    missed: list[Missed] = []
-    count = 0
-    for crossing in story.passes:
-        unheard = missed_visits(scenario.radio, crossing, seed)
-        epcs = {one.visit.tag.epc for one in unheard}
-        reads = hear_pass(crossing, epcs, seed, scenario.radio.reads)
-        messages += station_messages(crossing.station, reads)
-        missed += unheard
-        count += len(reads)
-    return messages, missed, count
+class Performance:
+    """A run as it is made: first `messages`, to the end, then `truth`."""
 
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.world = build_world(scenario)
+        self._book = FaultBook()
+        self._story = play_chain(scenario, self.world, seed, self._book)
+        self._loggers = LoggerFaults(scenario, self._story, seed, self._book)
+        self._papers = PaperFaults(scenario, self._story, self._book)
+        self._readers = ReaderFaults(scenario, self.world, self._story, seed, self._book)
 
-def _sample(
-    scenario: Scenario, story: Story, seed: int, labels: list[Label]
-) -> list[list[Sample]]:
-    struck = [failed_cooling(fault, story.trips) for fault in scenario.fault]
-    labels += [one[1] for one in struck if one is not None]
-    clock = Chronicle(seed, scenario.climate.sample_seconds)
-    return [
-        sample_trip(
-            scenario.climate,
-            trip,
-            [(one[1].from_us, one[1].to_us) for one in struck if one and one[0] is trip],
-            clock.phase_us(trip.vehicle),
-            seed,
-        )
-        for trip in story.trips
-    ]
+    @property
+    def plan_text(self) -> str:
+        """The capture plan of the scenario's doors."""
+        return format_plan(self.scenario, self.world)
+
+    @property
+    def reads(self) -> int:
+        """How many reads the messages so far tell."""
+        return self._readers.reads
+
+    @property
+    def samples(self) -> int:
+        """How many samples the loggers take."""
+        return sum(len(series) for _, series in self._loggers.trips)
+
+    @property
+    def span_us(self) -> tuple[int, int]:
+        """When the first pass begins and the last one ends."""
+        passes = self._story.passes
+        return min(one.start_us for one in passes), max(one.end_us for one in passes)
+
+    def messages(self) -> Iterator[Message]:
+        """Yield every message in order of time.
+
+        Sources are taken in order of their start, and nothing is sent before its source
+        starts: what is due before the next source starts can go.
+        """
+        due: list[tuple[int, int, int, Message]] = []
+        for number, (start_us, source) in enumerate(self._sources()):
+            while due and due[0][0] < start_us:
+                yield heappop(due)[3]
+            for n, message in enumerate(self._messages_of(source)):
+                heappush(due, (message.time_us, number, n, message))
+        while due:
+            yield heappop(due)[3]
+
+    def truth(self) -> Iterator[str]:
+        """Yield the lines of the truth; the labels are whole once all messages are made."""
+        told = Told(
+            world=self.world, story=self._story, book=self._book,
+            samples=[series for _, series in self._loggers.trips],
+        )  # fmt: skip
+        return tell_truth(told, self.scenario.name, self.seed)
+
+    def _sources(self) -> list[tuple[int, _Source]]:
+        story = self._story
+        sources: list[tuple[int, _Source]] = [(one.start_us, one) for one in story.passes]
+        sources += [(one.time_us, one) for one in story.notes]
+        sources += [(trip.start_us, n) for n, trip in enumerate(story.trips)]
+        sources.sort(key=lambda one: one[0])
+        return sources
+
+    def _messages_of(self, source: _Source) -> Iterable[Message]:
+        match source:
+            case Pass():
+                return [one.message for one in self._readers.hear(source)]
+            case Note():
+                return self._papers.messages(source)
+            case _:
+                return self._loggers.messages(source)

@@ -24,6 +24,7 @@ import json
 from base64 import b64encode
 from binascii import crc_hqx
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
 
@@ -46,25 +47,44 @@ _PC = "3000"
 _TAGS_KEPT = 1 << 16
 
 Tell = Callable[[int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A message and the reads it tells; `readable` is false for what nobody can parse."""
+
+    message: Message
+    reads: Sequence[Read]
+    readable: bool = True
+
+
 _Payload = Callable[[Station, Sequence[Read]], bytes]
 
 
 def station_messages(
     station: Station, reads: Sequence[Read], clock: Tell | None = None
 ) -> list[Message]:
-    """Return what the reader of `station` publishes for `reads`, in order.
+    """Return what the reader of `station` publishes for `reads`, in order."""
+    return [one.message for one in station_packets(station, reads, clock)]
+
+
+def station_packets(
+    station: Station, reads: Sequence[Read], clock: Tell | None = None
+) -> list[Packet]:
+    """Return the messages of a reader, each with the reads that it tells.
 
     `clock` turns an instant into what the reader's clock shows then.
     """
     topic = f"{station.topic}/reader"
     windows, write = _FAMILIES[station.reader]
-    messages = []
+    packets = []
     for window in windows(reads):
         told = window
         if clock is not None:
             told = [one._replace(time_us=clock(one.time_us)) for one in window]
-        messages.append(Message(window[-1].time_us, topic, write(station, told)))
-    return messages
+        message = Message(window[-1].time_us, topic, write(station, told))
+        packets.append(Packet(message, window))
+    return packets
 
 
 def tag_crc(pc_and_epc: bytes) -> int:

@@ -48,6 +48,31 @@ FORMAT = "tagtrail/scenario/v1"
 ITEMS_MAX = 10_000_000
 COPIES_MAX = 10_000
 
+FaultKind = Literal[
+    "excursion", "sensor_drift", "sensor_silence", "late_upload", "duplicate_burst", "stray",
+    "ghost", "antenna_failure", "clock_skew", "clock_drift", "clock_step", "no_clock", "reboot",
+    "offline", "truncated", "poison", "tampered", "replayed", "forged", "late_document",
+    "lost_document", "forged_document", "mass_imbalance", "clone", "fakes", "diversion",
+    "tag_swap",
+]  # fmt: skip
+# The keys that name something of the scenario, which each kind needs.
+FAULT_KEYS: dict[FaultKind, tuple[str, ...]] = {
+    **dict.fromkeys(("excursion", "sensor_drift", "sensor_silence", "late_upload"), ("leg",)),
+    **dict.fromkeys(
+        (
+            "duplicate_burst", "ghost", "antenna_failure", "clock_skew", "clock_drift",
+            "clock_step", "no_clock", "reboot", "offline", "truncated", "poison", "tampered",
+            "replayed", "forged", "clone", "fakes", "tag_swap",
+        ),
+        ("station",),
+    ),
+    "stray": ("station", "by"),
+    **dict.fromkeys(
+        ("late_document", "lost_document", "forged_document", "mass_imbalance"), ("site",)
+    ),
+    "diversion": ("leg", "to"),
+}  # fmt: skip
+
 _Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]*$", max_length=40)]
 _Title = Annotated[str, Meta(min_length=1, max_length=80)]
 _Prefix = Annotated[str, Meta(pattern="^[0-9]{7,10}$")]
@@ -183,19 +208,29 @@ class RadioTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class FaultTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One fault to play; which keys it needs depends on its kind.
+    """One fault to play; which keys it needs depends on its kind (`FAULT_KEYS`).
 
-    excursion: `leg` (origin/to), `trip` (counted from 0 on that leg), `minutes`.
-    duplicate_burst: `station`, `pass` (counted from 0), `messages`.
+    Passes, trips, notes and batches are counted from 0, at their station, leg or site.
     """
 
-    kind: Literal["excursion", "duplicate_burst"]
+    kind: FaultKind
     leg: str | None = None
     trip: Annotated[int, Meta(ge=0)] = 0
-    minutes: _Minutes = 60
+    to: str | None = None
+    site: str | None = None
     station: str | None = None
+    by: str | None = None
     number: Annotated[int, Meta(ge=0)] = msgspec.field(default=0, name="pass")
+    minutes: _Minutes = 60
+    seconds: Annotated[float, Meta(ge=-100_000_000, le=100_000_000)] = 90.0
+    hours: Annotated[int, Meta(ge=1, le=2_000)] = 24
     messages: _Count = 10
+    count: _Count = 3
+    antenna: Annotated[int, Meta(ge=1, le=8)] = 1
+    rate: Annotated[int, Meta(ge=1, le=100_000)] = 50
+    share: Annotated[float, Meta(gt=0, le=100)] = 0.05
+    ppm: Annotated[float, Meta(ge=-100_000, le=100_000)] = 200.0
+    degrees: Annotated[float, Meta(ge=-60, le=60)] = 1.5
 
 
 class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -260,6 +295,9 @@ def build_world(scenario: Scenario) -> World:
         )
         for one in scenario.station
     }  # fmt: skip
+    doors: dict[str, list[Station]] = {}
+    for station in stations.values():
+        doors.setdefault(station.site.name, []).append(station)
     vehicles = {
         one.name: Vehicle(
             name=one.name, kind=one.kind, owner=parties[one.party], logger=one.logger,
@@ -271,4 +309,5 @@ def build_world(scenario: Scenario) -> World:
     return World(
         parties=parties, sites=sites, stations=stations, vehicles=vehicles,
         roads=tuple((sites[one.origin], sites[one.to]) for one in scenario.route),
+        doors={name: tuple(group) for name, group in doors.items()},
     )  # fmt: skip

@@ -23,15 +23,11 @@ from typing import Any
 import msgspec
 
 from device_sim.complaint import Path, explain, refused
-from device_sim.scenario import COPIES_MAX, Scenario, build_world
+from device_sim.scenario import COPIES_MAX, FAULT_KEYS, Scenario, build_world
 from device_sim.world import Does, Role, Site, World, parse_time
 from ledger.errors import ParseError
 
 Tree = dict[str, Any]
-FAULT_NEEDS = {
-    "excursion": ("leg",),
-    "duplicate_burst": ("station",),
-}
 
 
 def parse_scenario(
@@ -149,6 +145,7 @@ def _complaints(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             yield one.path, f"{one.name!r} is not there; allowed: {allowed}"
     yield from _twins(scenario)
     yield from _shortcomings(scenario)
+    yield from _idle_faults(scenario)
 
 
 def _references(scenario: Scenario) -> Iterator[_Reference]:
@@ -178,9 +175,10 @@ def _references(scenario: Scenario) -> Iterator[_Reference]:
 def _fault_references(scenario: Scenario) -> Iterator[_Reference]:
     legs = tuple(f"{one.origin}/{one.to}" for one in scenario.route)
     stations = tuple(one.name for one in scenario.station)
-    among = {"leg": legs, "station": stations}
+    sites = tuple(one.name for one in scenario.site)
+    among = {"leg": legs, "station": stations, "by": stations, "site": sites, "to": sites}
     for n, fault in enumerate(scenario.fault):
-        for key in FAULT_NEEDS[fault.kind]:
+        for key in FAULT_KEYS[fault.kind]:
             yield _Reference(("fault", n, key), getattr(fault, key) or "", among[key])
 
 
@@ -216,6 +214,28 @@ def _shortcomings(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     for kind in kinds:
         if not any(one.kind == kind for one in scenario.vehicle):
             yield ("vehicle",), f"there is no vehicle of kind {kind!r}"
+
+
+def _idle_faults(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """Yield faults at a place where they cannot happen."""
+    does = {one.name: one.does for one in scenario.station}
+    readers = {one.name: one.reader for one in scenario.station}
+    roles = {one.name: one.role for one in scenario.site}
+    legs = {f"{one.origin}/{one.to}" for one in scenario.route}
+    for n, fault in enumerate(scenario.fault):
+        station = fault.station or ""
+        if fault.kind in {"clone", "fakes", "tag_swap"} and does[station] != "sell":
+            yield ("fault", n, "station"), f"{station!r} does not sell"
+        elif "station" in FAULT_KEYS[fault.kind] and readers[station] == "none":
+            yield ("fault", n, "station"), f"{station!r} has no reader"
+        elif fault.kind.endswith("_document") and roles[fault.site or ""] != "source":
+            yield ("fault", n, "site"), f"{fault.site!r} is no source"
+        elif fault.kind == "mass_imbalance" and roles[fault.site or ""] != "plant":
+            yield ("fault", n, "site"), f"{fault.site!r} is no plant"
+        elif fault.kind == "diversion":
+            origin = (fault.leg or "").partition("/")[0]
+            if f"{origin}/{fault.to}" not in legs or f"{origin}/{fault.to}" == fault.leg:
+                yield ("fault", n, "to"), f"no other road leads from {origin!r} to {fault.to!r}"
 
 
 def _missing_roads(scenario: Scenario, world: World) -> Iterator[tuple[Path, str]]:

@@ -16,67 +16,70 @@ Pure: no I/O, no clock, no randomness.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from device_sim.chronicle import Life, Nesting, Story
-from device_sim.faults import Label, Missed
-from device_sim.world import SECOND_US, Epc, Sample, Site, Vehicle, World
+from device_sim.faults import FaultBook
+from device_sim.world import SECOND_US, Epc, Sample, Site, World
 
 FORMAT = "tagtrail/truth/v1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """Everything that the truth is told from."""
 
-    world: World
-    story: Story
-    samples: Sequence[Sequence[Sample]]
-    missed: Sequence[Missed]
-    labels: Sequence[Label]
+    def __init__(
+        self, world: World, story: Story, samples: Sequence[Sequence[Sample]], book: FaultBook
+    ) -> None:
+        self.world = world
+        self.story = story
+        self.samples = samples
+        self.book = book
+        self.vehicles = {one.tag.epc: one for one in world.vehicles.values()}
+        self.spans: dict[tuple[Epc, int, int | None], dict[str, object]] = {}
+        self.by_vehicle: dict[str, list[Sample]] = {}
+        for series in samples:
+            for one in series:
+                self.by_vehicle.setdefault(one.vehicle.name, []).append(one)
 
 
-def tell_truth(told: Told, scenario: str, seed: int) -> list[str]:
-    """Return the truth as lines of JSON, without line ends."""
+def tell_truth(told: Told, scenario: str, seed: int) -> Iterator[str]:
+    """Yield the truth as lines of JSON, without line ends."""
+    for line in _lines(told, scenario, seed):
+        yield json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+
+
+def _lines(told: Told, scenario: str, seed: int) -> Iterator[dict[str, object]]:
     story = told.story
     nests = _by_child(story.nestings)
-    lines: list[dict[str, object]] = [_run(told, scenario, seed)]
-    lines += [_place(told.world, site) for site in told.world.sites.values()]
-    lines += [_samples(series) for series in told.samples if series]
-    lines += [_lot(life, told, nests) for life in story.lots.values()]
-    lines += [
-        {
-            "kind": "batch", "id": one.id, "lot": one.lot, "from": one.start_us,
-            "to": one.end_us, "outputs": len(one.outputs),
-            "inputs": [{"epc": epc, "quantity": q, "uom": "KGM"} for epc, q in one.inputs],
-        }
-        for one in story.batches
-    ]  # fmt: skip
-    lines += [
-        {
-            "kind": "containment", "child": one.child, "parent": one.parent,
-            "from": one.from_us, "to": one.to_us,
-        }
-        for one in story.nestings
-    ]  # fmt: skip
-    lines += [_item(life, told, nests) for life in story.items.values()]
-    lines += [
-        {
-            "kind": "missed", "epc": one.visit.tag.epc, "station": one.crossing.station.name,
-            "does": one.crossing.station.does, "pass": one.crossing.number,
-            "from": one.crossing.start_us, "to": one.crossing.end_us,
-        }
-        for one in told.missed
-    ]  # fmt: skip
-    lines += [
-        {
-            "kind": "fault", "fault": one.kind, "where": one.where, "from": one.from_us,
-            "to": one.to_us, "touched": list(one.touched),
-        }
-        for one in told.labels
-    ]  # fmt: skip
-    return [json.dumps(line, separators=(",", ":"), ensure_ascii=False) for line in lines]
+    yield _run(told, scenario, seed)
+    yield from (_place(told.world, site) for site in told.world.sites.values())
+    yield from (_samples(series) for series in told.samples if series)
+    yield from (_lot(life, told, nests) for life in story.lots.values())
+    for batch in story.batches:
+        inputs = [{"epc": epc, "quantity": q, "uom": "KGM"} for epc, q in batch.inputs]
+        yield {
+            "kind": "batch", "id": batch.id, "lot": batch.lot, "from": batch.start_us,
+            "to": batch.end_us, "outputs": len(batch.outputs), "inputs": inputs,
+        }  # fmt: skip
+    for nesting in story.nestings:
+        yield {
+            "kind": "containment", "child": nesting.child, "parent": nesting.parent,
+            "from": nesting.from_us, "to": nesting.to_us,
+        }  # fmt: skip
+    yield from (_item(life, told, nests) for life in story.items.values())
+    for missed in told.book.missed:
+        crossing = missed.crossing
+        yield {
+            "kind": "missed", "epc": missed.visit.tag.epc, "station": crossing.station.name,
+            "does": crossing.station.does, "pass": crossing.number, "cause": missed.cause,
+            "from": crossing.start_us, "to": crossing.end_us,
+        }  # fmt: skip
+    for label in told.book.in_order():
+        yield {
+            "kind": "fault", "fault": label.kind, "where": label.where, "from": label.from_us,
+            "to": label.to_us, "touched": list(label.touched), "things": list(label.things),
+        }  # fmt: skip
 
 
 def _run(told: Told, scenario: str, seed: int) -> dict[str, object]:
@@ -144,34 +147,30 @@ def _custody(life: Life) -> list[dict[str, object]]:
 def _exposure(
     epc: Epc, told: Told, nests: Mapping[Epc, Sequence[Nesting]]
 ) -> list[dict[str, object]]:
-    vehicles = {one.tag.epc: one for one in told.world.vehicles.values()}
     spans = [
-        (vehicles[parent], from_us, to_us)
+        (parent, from_us, to_us)
         for parent, from_us, to_us in ancestors(epc, nests)
-        if parent in vehicles
+        if parent in told.vehicles
     ]
-    return [
-        _span(vehicle, (from_us, to_us), told.samples)
-        for vehicle, from_us, to_us in sorted(spans, key=lambda one: one[1])
-    ]
+    return [_span(told, *one) for one in sorted(spans, key=lambda one: one[1])]
 
 
-def _span(
-    vehicle: Vehicle, span: tuple[int, int | None], samples: Iterable[Sequence[Sample]]
-) -> dict[str, object]:
-    from_us, to_us = span
-    values = [
-        one.celsius
-        for series in samples
-        if series and series[0].vehicle is vehicle
-        for one in series
-        if from_us <= one.time_us and (to_us is None or one.time_us <= to_us)
-    ]
-    return {
-        "trailer": vehicle.tag.epc, "device": vehicle.device, "from": from_us, "to": to_us,
-        "samples": len(values), "min_c": min(values, default=None),
-        "max_c": max(values, default=None),
-    }  # fmt: skip
+def _span(told: Told, asset: Epc, from_us: int, to_us: int | None) -> dict[str, object]:
+    """Return one exposure; what travels together shares it."""
+    key = (asset, from_us, to_us)
+    if key not in told.spans:
+        vehicle = told.vehicles[asset]
+        values = [
+            one.celsius
+            for one in told.by_vehicle.get(vehicle.name, ())
+            if from_us <= one.time_us and (to_us is None or one.time_us <= to_us)
+        ]
+        told.spans[key] = {
+            "trailer": asset, "device": vehicle.device, "from": from_us, "to": to_us,
+            "samples": len(values), "min_c": min(values, default=None),
+            "max_c": max(values, default=None),
+        }  # fmt: skip
+    return told.spans[key]
 
 
 def ancestors(

@@ -11,7 +11,7 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -40,6 +40,7 @@ Material = Literal["carton", "plastic", "glass", "liquid", "metal"]
 
 Epc = NewType("Epc", str)
 
+_RAW = "urn:epc:raw:"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -155,13 +156,17 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Everything that exists before anything happens, each by its name in file order."""
+    """Everything that exists before anything happens, each by its name in file order.
+
+    `doors` are the stations of each site, by its name.
+    """
 
     parties: Mapping[str, Party]
     sites: Mapping[str, Site]
     stations: Mapping[str, Station]
     vehicles: Mapping[str, Vehicle]
     roads: tuple[tuple[Site, Site], ...] = ()
+    doors: Mapping[str, tuple[Station, ...]] = field(default_factory=dict)
 
     def station(
         self, site: Site, does: Does, to: Site | None = None, origin: Site | None = None
@@ -171,8 +176,8 @@ class World:
         A station that names where its goods go to or come from serves only those; one that
         names nothing serves all.
         """
-        for station in self.stations.values():
-            if station.site is site and station.does == does:
+        for station in self.doors.get(site.name, ()):
+            if station.does == does:
                 fits = to is None or station.to in (None, to)
                 if fits and (origin is None or station.origin in (None, origin)):
                     return station
@@ -334,6 +339,18 @@ def grai_tag(prefix: str, asset_type: str, serial: int) -> Tag:
     return Tag(Epc(f"urn:epc:id:grai:{body}"), f"urn:epc:tag:grai-96:0.{body}", labels=2)
 
 
+def raw_tag(memory: str) -> Tag:
+    """Return a tag of 96 bits that nobody wrote on purpose, in hex."""
+    uri = f"{_RAW}{4 * len(memory)}.x{memory}"
+    return Tag(Epc(uri), uri)
+
+
+def worn(epc: Epc, chip: str = "") -> Tag:
+    """Return a tag that carries the EPC of an item, on a chip of its own if `chip` says so."""
+    body = epc.removeprefix("urn:epc:id:sgtin:")
+    return Tag(epc, f"urn:epc:tag:sgtin-96:1.{body}", chip=chip)
+
+
 def lgtin(prefix: str, reference: str, lot: str) -> Epc:
     """Return the class of everything of one lot."""
     return Epc(f"urn:epc:class:lgtin:{prefix}.{reference}.{lot}")
@@ -360,4 +377,6 @@ def _second(seconds: int) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _memory(tag_uri: str) -> str:
+    if tag_uri.startswith(_RAW):
+        return tag_uri.rpartition(".x")[2]
     return encode_tag(tag_uri)

@@ -16,12 +16,12 @@ from device_sim.world import World
 SEEDS = 1_050
 FOREVER = 1 << 62
 SMALL = {
-    "pharma": ("items=6", "copies.pharmacy=2", "day.batches=2"),
+    "pharma": ("items=6", "copies.pharmacy=4", "day.batches=2"),
     "electronics": ("items=4", "day.batches=1"),
     "marketplace": ("items=9", "copies.seller=2"),
-    "luxury": ("items=7", "copies.boutique=3"),
+    "luxury": ("items=7", "copies.boutique=4"),
     "produce": ("items=8", "copies.field=2", "copies.store=2", "day.batches=2"),
-    "bulk": ("items=6", "copies.mill=2", "copies.buyer=2", "day.batches=2"),
+    "bulk": ("items=6", "copies.mill=3", "copies.buyer=2", "day.batches=2"),
     "stress": ("items=9", "copies.farm=1", "copies.store=3", "copies.truck=2"),
     "dairy": ("items=8", "day.batches=2"),
 }

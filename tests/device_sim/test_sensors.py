@@ -22,7 +22,7 @@ def test_goods_are_cold_but_for_the_trip_whose_cooling_fails(dairy_run: Run) -> 
         for one in item["exposure"]:
             warm[one["trailer"], one["from"]] = one["max_c"]
     hot = [key for key, max_c in warm.items() if max_c > 7]
-    assert hot == [(fault["touched"][0], hot[0][1])]
+    assert hot == [(fault["things"][0], hot[0][1])]
     assert hot[0][1] <= fault["from"] < fault["to"]
     assert all(max_c < 6 for key, max_c in warm.items() if key not in hot)
 

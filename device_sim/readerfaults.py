@@ -1,0 +1,362 @@
+"""Reader faults: what happens to tags, reads and messages between a door and the broker.
+
+* by chance, at the scenario's rates: a tag crosses and none of its labels is heard
+* `stray`: tags at the door `by` are heard, weakly, at `station` too
+* `ghost`: `count` reads of bit patterns that no tag has
+* `antenna_failure`, `reboot`: an antenna, or the reader, hears nothing for a while
+* `clock_skew`, `clock_drift`, `clock_step`, `no_clock`: the reader's clock is wrong by
+  `seconds`, by `ppm` more and more, from a pass on, or starts in 1970
+* `offline`: for a while nothing gets out; then it is sent, at most `rate` messages a second
+* `duplicate_burst`, `replayed`: the last messages of a pass again, soon or `hours` later
+* `truncated`, `tampered`, `poison`: messages cut off, changed on the way, or garbage
+* `forged`: messages about items that were elsewhere
+
+Every fault begins with pass number `pass` of its station and never happens if there is none.
+A tag that was heard, but only in reads or messages that a fault swallowed, is labelled as
+missed.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from device_sim.chance import Stream, draw_bytes
+from device_sim.chronicle import STAY_US, Story
+from device_sim.faults import FaultBook, Missed
+from device_sim.radio import DEAFNESS, hear_pass
+from device_sim.readers import Packet, Tell, station_packets
+from device_sim.scenario import FAULT_KEYS, FaultTable, Scenario
+from device_sim.world import (
+    HOUR_US,
+    MILLISECOND_US,
+    MINUTE_US,
+    SECOND_US,
+    Epc,
+    Message,
+    Pass,
+    Read,
+    Station,
+    Visit,
+    World,
+    parse_time,
+    raw_tag,
+    worn,
+)
+
+RESEND_AFTER_US = 5 * SECOND_US
+FORGED_AFTER_US = 10 * SECOND_US
+BOOT_US = parse_time("1970-01-01T00:00:40Z")
+FOREVER_US = 1 << 62
+STRAY_RSSI_CDBM = -7_200
+POISON = (
+    b"\xff\xfe\x00\x01", b'{"tagInventoryEvent":', b"[" * 200, b"null", b"",
+    b'{"eventType":"tagInventory","tagInventoryEvent":{"epcHex":"ZZZZ","epc":"?"}}',
+)  # fmt: skip
+_LASTING = {"antenna_failure", "reboot", "offline", "no_clock"}
+_ALWAYS = {"clock_skew", "clock_drift", "stray"}
+_CLOCKS = {"clock_skew", "clock_drift", "clock_step", "no_clock"}
+
+
+@dataclass(slots=True)
+class _Active:
+    """A fault that happens: from when to when, and how many messages wait after it."""
+
+    number: int
+    fault: FaultTable
+    from_us: int
+    to_us: int
+    waiting: int = field(default=0)
+
+
+class ReaderFaults:
+    """All that the readers of a run hear and send, with the faults of the scenario."""
+
+    def __init__(
+        self, scenario: Scenario, world: World, story: Story, seed: int, book: FaultBook
+    ) -> None:
+        self.scenario = scenario
+        self.world = world
+        self.story = story
+        self.seed = seed
+        self.book = book
+        self.reads = 0
+        starts = {(one.station.name, one.number): one for one in story.passes}
+        self._at: dict[str, list[_Active]] = {}
+        self._next_door: dict[str, list[_Active]] = {}
+        for number, fault in enumerate(scenario.fault):
+            active = _activate(number, fault, starts, scenario.start_us)
+            if active is not None:
+                place = fault.by if fault.kind == "stray" else fault.station
+                where = self._next_door if fault.kind == "stray" else self._at
+                where.setdefault(place or "", []).append(active)
+
+    def hear(self, crossing: Pass) -> list[Packet]:
+        """Return all that is sent because of one pass, in no order."""
+        unheard = self._unheard(crossing)
+        epcs = {one.visit.tag.epc for one in unheard}
+        reads = hear_pass(crossing, epcs, self.seed, self.scenario.radio.reads)
+        self.reads += len(reads)
+        active = [
+            one
+            for one in self._at.get(crossing.station.name, ())
+            if one.from_us < crossing.end_us and crossing.start_us < one.to_us
+        ]
+        for one in active:
+            reads = self._change_reads(one, crossing, reads)
+        packets = station_packets(crossing.station, reads, self._clock(active))
+        for one in active:
+            packets = self._change_packets(one, crossing, packets)
+        self.book.missed += unheard
+        if active:
+            self.book.missed += self._swallowed(crossing, epcs, packets, active)
+        marked = self.book.marked(crossing)
+        if marked is not None:
+            self.book.touch(marked, (one.message for one in packets))
+        packets += self._stray(crossing)
+        return packets
+
+    def _unheard(self, crossing: Pass) -> list[Missed]:
+        """Return the visits of one pass that no antenna hears by chance."""
+        station, radio = crossing.station, self.scenario.radio
+        encoder = station.does in {"fill", "make"}
+        chance = radio.missed_at_encoder if encoder else radio.missed
+        missed = []
+        for visit in crossing.visits:
+            stream = Stream(self.seed, "missed", station.name, crossing.number, visit.tag.epc)
+            deaf = chance * DEAFNESS[visit.tag.material]
+            if all(stream.unit() < deaf for _ in range(visit.tag.labels)):
+                missed.append(Missed(crossing, visit))
+        return missed
+
+    def _swallowed(
+        self,
+        crossing: Pass,
+        unheard: set[Epc],
+        packets: Iterable[Packet],
+        active: Sequence[_Active],
+    ) -> Iterator[Missed]:
+        told = {read.tag.epc for one in packets if one.readable for read in one.reads}
+        for visit in crossing.visits:
+            if visit.tag.epc not in told and visit.tag.epc not in unheard:
+                yield Missed(crossing, visit, active[0].fault.kind)
+
+    def _change_reads(self, one: _Active, crossing: Pass, reads: list[Read]) -> list[Read]:
+        """Return the reads that are left of a pass, and those that nobody made."""
+        fault, span = one.fault, (one.from_us, one.to_us)
+        lost: list[Read] = []
+        if fault.kind in {"antenna_failure", "reboot"}:
+            lost = [
+                read
+                for read in reads
+                if span[0] <= read.time_us < span[1]
+                and (fault.kind == "reboot" or read.antenna == fault.antenna)
+            ]
+        elif fault.kind == "ghost":
+            made = self._ghosts(one, crossing)
+            things = [read.tag.epc for read in made]
+            self.book.label(one.number, fault, (crossing.start_us, crossing.end_us), things)
+            return sorted([*reads, *made], key=lambda read: read.time_us)
+        if lost:
+            gone = set(lost)
+            self.book.label(one.number, fault, span, (read.tag.epc for read in lost))
+            unsent = station_packets(crossing.station, reads)
+            self.book.touch(
+                one.number, (p.message for p in unsent if not gone.isdisjoint(p.reads))
+            )
+            return [read for read in reads if read not in gone]
+        return reads
+
+    def _ghosts(self, one: _Active, crossing: Pass) -> list[Read]:
+        ghosts = []
+        length_ms = (crossing.end_us - crossing.start_us) // MILLISECOND_US
+        for n in range(one.fault.count):
+            draws = draw_bytes(16, self.seed, "ghost", one.number, n)
+            time_us = (
+                crossing.start_us + int.from_bytes(draws[12:]) % length_ms * MILLISECOND_US
+            )
+            tag = raw_tag(draws[:12].hex().upper())
+            ghosts.append(Read(tag, time_us, 1, STRAY_RSSI_CDBM, 0, 865_700))
+        return ghosts
+
+    def _clock(self, active: Iterable[_Active]) -> Tell | None:
+        wrong = [one for one in active if one.fault.kind in _CLOCKS]
+        if not wrong:
+            return None
+
+        def tell(time_us: int) -> int:
+            for one in wrong:
+                if one.from_us <= time_us < one.to_us:
+                    time_us = _shift(one, time_us)
+            return time_us
+
+        return tell
+
+    def _change_packets(
+        self, one: _Active, crossing: Pass, packets: list[Packet]
+    ) -> list[Packet]:
+        """Return the packets that are sent in place of these."""
+        fault, span = one.fault, (crossing.start_us, crossing.end_us)
+        if fault.kind in _CLOCKS or fault.kind == "ghost":
+            self.book.label(one.number, fault, span, _things(packets))
+            self.book.touch(one.number, (packet.message for packet in packets))
+            return packets
+        if fault.kind == "offline":
+            return self._backfill(one, packets)
+        picked = packets[-fault.messages :]
+        made: list[Packet] = []
+        match fault.kind:
+            case "duplicate_burst" | "replayed":
+                after_us = RESEND_AFTER_US
+                if fault.kind == "replayed":
+                    after_us = fault.hours * HOUR_US
+                made = _again(picked, crossing.end_us + after_us)
+                packets = [*packets, *made]
+            case "truncated" | "tampered":
+                spoil = _cut if fault.kind == "truncated" else _tamper
+                made = [spoil(packet) for packet in picked]
+                packets = [*packets[: len(packets) - len(picked)], *made]
+            case "poison":
+                made = _poison(crossing, fault.messages)
+                packets = [*packets, *made]
+            case "forged":
+                made = self._forge(one, crossing)
+                packets = [*packets, *made]
+            case _:  # it changes reads or clocks, or is another room's
+                return packets
+        if made:
+            times = [packet.message.time_us for packet in made]
+            self.book.label(one.number, fault, (min(times), max(times)), _things(made))
+            self.book.touch(one.number, (packet.message for packet in made))
+        return packets
+
+    def _backfill(self, one: _Active, packets: Iterable[Packet]) -> list[Packet]:
+        """Hold back what would be sent while the reader is offline, and send it after."""
+        sent, held = [], []
+        for packet in packets:
+            if one.from_us <= packet.message.time_us < one.to_us:
+                late_us = one.to_us + one.waiting * SECOND_US // one.fault.rate
+                one.waiting += 1
+                held.append(replace(packet, message=_at(packet.message, late_us)))
+            else:
+                sent.append(packet)
+        if held:
+            self.book.label(one.number, one.fault, (one.from_us, one.to_us), _things(held))
+            self.book.touch(one.number, (packet.message for packet in held))
+        return [*sent, *held]
+
+    def _forge(self, one: _Active, crossing: Pass) -> list[Packet]:
+        """Return messages of a pass that never was, with items that are elsewhere."""
+        start_us = crossing.end_us + FORGED_AFTER_US
+        absent = [
+            life.epc
+            for life in self.story.items.values()
+            if life.made_us < start_us and (life.ended_us is None or start_us < life.ended_us)
+            and life.stays[-1].site is not crossing.station.site
+        ]  # fmt: skip
+        picked = Stream(self.seed, "forged", one.number).shuffled(absent)[: one.fault.count]
+        stay_us = STAY_US[crossing.station.profile]
+        visits = tuple(Visit(worn(epc), start_us, stay_us) for epc in picked)
+        never = Pass(
+            station=crossing.station, number=1_000_000 + one.number, start_us=start_us,
+            end_us=start_us + stay_us, visits=visits,
+        )  # fmt: skip
+        return station_packets(crossing.station, hear_pass(never, (), self.seed))
+
+    def _stray(self, crossing: Pass) -> list[Packet]:
+        """Return what readers next door hear of a pass."""
+        packets: list[Packet] = []
+        for one in self._next_door.get(crossing.station.name, ()):
+            station = self.world.stations[one.fault.station or ""]
+            reads = sorted(self._leak(one, crossing, station), key=lambda read: read.time_us)
+            if reads:
+                made = station_packets(station, reads)
+                span = (reads[0].time_us, reads[-1].time_us)
+                self.book.label(one.number, one.fault, span, _things(made))
+                self.book.touch(one.number, (packet.message for packet in made))
+                packets += made
+        return packets
+
+    def _leak(self, one: _Active, crossing: Pass, station: Station) -> Iterator[Read]:
+        for visit in crossing.visits:
+            name = ("stray", station.name, crossing.station.name, crossing.number)
+            stream = Stream(self.seed, *name, visit.tag.epc)
+            if stream.unit() < one.fault.share:
+                for _ in range(stream.between(1, 3)):
+                    offset_ms = stream.below(visit.stay_us // MILLISECOND_US)
+                    time_us = visit.enter_us + offset_ms * MILLISECOND_US
+                    rssi = STRAY_RSSI_CDBM + int(stream.noise() * 150)
+                    yield Read(visit.tag, time_us, 1, rssi, stream.below(36_000), 866_300)
+
+
+def _activate(
+    number: int, fault: FaultTable, passes: Mapping[tuple[str, int], Pass], start_us: int
+) -> _Active | None:
+    """Return the fault with its time, or None if it is another room's or never happens."""
+    if "station" not in FAULT_KEYS[fault.kind] or fault.kind in {"clone", "fakes", "tag_swap"}:
+        return None
+    if fault.kind in _ALWAYS:
+        return _Active(number, fault, start_us, FOREVER_US)
+    crossing = passes.get((fault.station or "", fault.number))
+    if crossing is None:
+        return None
+    to_us = crossing.end_us
+    if fault.kind in _LASTING:
+        to_us = crossing.start_us + fault.minutes * MINUTE_US
+    elif fault.kind == "clock_step":
+        to_us = FOREVER_US
+    return _Active(number, fault, crossing.start_us, to_us)
+
+
+def _shift(one: _Active, time_us: int) -> int:
+    """Return what a wrong clock shows at `time_us`, in whole milliseconds."""
+    match one.fault.kind:
+        case "clock_drift":
+            shifted = time_us + int((time_us - one.from_us) * one.fault.ppm / 1_000_000)
+        case "no_clock":
+            shifted = BOOT_US + time_us - one.from_us
+        case _:
+            shifted = time_us + int(one.fault.seconds * SECOND_US)
+    return shifted // MILLISECOND_US * MILLISECOND_US
+
+
+def _things(packets: Iterable[Packet]) -> list[Epc]:
+    return list(dict.fromkeys(read.tag.epc for one in packets for read in one.reads))
+
+
+def _at(message: Message, time_us: int) -> Message:
+    return Message(time_us, message.topic, message.payload)
+
+
+def _again(packets: Sequence[Packet], from_us: int) -> list[Packet]:
+    return [
+        Packet(_at(one.message, from_us + n * MILLISECOND_US), one.reads)
+        for n, one in enumerate(packets)
+    ]
+
+
+def _cut(packet: Packet) -> Packet:
+    payload = packet.message.payload
+    cut = replace(packet.message, payload=payload[: len(payload) // 2])
+    return Packet(cut, packet.reads, readable=False)
+
+
+def _tamper(packet: Packet) -> Packet:
+    """Return the packet with the last digit of each tag's EPC in hex changed."""
+    payload = packet.message.payload
+    for tag in {read.tag for read in packet.reads}:
+        for memory in (tag.memory, tag.memory.lower()):
+            other = memory[:-1] + format(int(memory[-1], 16) ^ 1, "x").upper()
+            other = other if memory.isupper() else other.lower()
+            payload = payload.replace(memory.encode(), other.encode())
+    return Packet(replace(packet.message, payload=payload), packet.reads, readable=False)
+
+
+def _poison(crossing: Pass, count: int) -> list[Packet]:
+    topic = f"{crossing.station.topic}/reader"
+    return [
+        Packet(
+            Message(crossing.start_us + n * MILLISECOND_US, topic, POISON[n % len(POISON)]), ()
+        )
+        for n in range(count)
+    ]
