@@ -10,12 +10,14 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import msgspec
 
 from ledger.audit.documents import cited_in
+from ledger.audit.identity import find_foreign, find_other_identity
 from ledger.cose import verify_ed25519
 from ledger.disclosure import (
     commit_parts,
@@ -48,7 +50,7 @@ _NULL, _BYTES_0, _BYTES_8, _BYTES_16 = 0xF6, 0x40, 0x58, 0x59
 _FIELDS: Final = tuple(map(frozenset, PART_FIELDS))
 _OTHER: Final = PART_COUNT - 1
 _NOT_OTHER: Final = frozenset({*PART_OF_FIELD, "recordTime"})
-_DECODER: Final = msgspec.json.Decoder(dict)
+_DECODER: Final = msgspec.json.Decoder(list[dict[str, object]])
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -62,11 +64,15 @@ class SignatureJob(NamedTuple):
 
 
 class CaptureJob(NamedTuple):
-    """The stored events of one capture in their order: (commitment, data) each."""
+    """The stored events of one capture in their order: (commitment, data) each.
+
+    `prefixes` are the GS1 company prefixes of the key that signed it.
+    """
 
     at: int
     root: bytes
     events: Sequence[tuple[bytes, bytes]]
+    prefixes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -153,7 +159,7 @@ class _EventReader:
                     fields = self._read_parts(parts)
             except ParseError:
                 return False
-            if computed != stored:
+            if computed != stored or (self._epcis and self._is_odd(fields, hidden, job)):
                 return False
             whole += not hidden
             digest = cited_in(fields) if EVIDENCE_FIELD in fields else None
@@ -166,6 +172,13 @@ class _EventReader:
         self.withheld += len(job.events) - whole
         return True
 
+    def _is_odd(
+        self, fields: Mapping[str, object], hidden: AbstractSet[int], job: CaptureJob
+    ) -> bool:
+        """Tell whether there is a remark about what the event says."""
+        other = not hidden and find_other_identity(fields) is not None
+        return other or find_foreign(fields, job.prefixes) is not None
+
     def _join(self, shown: ShownEvent) -> Mapping[str, object]:
         """Return the fields that are shown, or raise `ParseError` if they are no event."""
         if self._epcis:
@@ -174,10 +187,9 @@ class _EventReader:
 
     def _read_parts(self, parts: Sequence[bytes | None]) -> Mapping[str, object]:
         """Return the fields of a whole event, or raise `ParseError`."""
-        fields: dict[str, object] = {}
-        for n, part in enumerate(parts):
-            if part is not None:
-                fields.update(read_part(n, part))
+        fields = read_parts(parts)
+        if fields is None:
+            fields = join_parts(parts)
         if self._epcis:
             parse_event(fields)
         return fields
@@ -213,18 +225,28 @@ def split_whole(data: bytes) -> list[bytes | None] | None:
     return parts if at == size and len(parts) == PART_COUNT else None
 
 
-def read_part(n: int, part: bytes) -> dict[str, object]:
-    """Return the fields of part `n`, or raise `ParseError` as `join_parts` does.
+def read_parts(parts: Sequence[bytes | None]) -> dict[str, object] | None:
+    """Return the fields of the eight `parts` if they are spelled as usual, else None.
 
     What a strict and quick reader writes again with the same bytes holds no key twice and
-    nothing else that `check_part` looks for, but the depth and the fields' places.
+    nothing else that `ledger.epcis.parts.check_part` refuses, but the depth and the fields'
+    places, which are looked at here.
     """
-    if part.count(b"[") + part.count(b"{") <= PART_DEPTH_MAX and len(part) <= PART_BYTES_MAX:
-        try:
-            fields: dict[str, object] = _DECODER.decode(part)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            fields = {}
-        placed = _NOT_OTHER.isdisjoint(fields) if n == _OTHER else _FIELDS[n] >= fields.keys()
-        if fields and placed and _ENCODER.encode(fields) == part:
-            return fields
-    return join_parts([part if place == n else None for place in range(PART_COUNT)])
+    numbers = [n for n, part in enumerate(parts) if part is not None]
+    present = [part for part in parts if part is not None]
+    text = b",".join(present)
+    if len(text) > PART_BYTES_MAX or text.count(b"[") + text.count(b"{") > PART_DEPTH_MAX:
+        return None
+    try:
+        items = _DECODER.decode(b"[%b]" % text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if len(items) != len(present):
+        return None
+    fields: dict[str, object] = {}
+    for n, item, part in zip(numbers, items, present, strict=True):
+        placed = _NOT_OTHER.isdisjoint(item) if n == _OTHER else _FIELDS[n] >= item.keys()
+        if not item or not placed or _ENCODER.encode(item) != part:
+            return None
+        fields.update(item)
+    return fields

@@ -17,6 +17,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ledger.audit.finding import Finding
+from ledger.audit.identity import find_foreign, find_other_identity
 from ledger.audit.rows import Cursor
 from ledger.audit.stored import check_row, describe_row, row_index
 from ledger.disclosure import commitment, decode_event, events_root, shown_parts, withheld
@@ -54,13 +55,15 @@ class EventAudit:
     """The stored events, compared as the entries come along.
 
     `shown` are the events of the entry that was checked last, as far as they are kept (None
-    for an erased one), or None if not all of them can be read.
+    for an erased one), or None if not all of them can be read. `prefixes` are the GS1 company
+    prefixes of the key that signed the entry that is checked next.
     """
 
     rows: Cursor
     epcis: bool = True
     counts: EventCounts = field(default_factory=EventCounts)
     shown: list[ShownEvent | None] | None = None
+    prefixes: tuple[str, ...] = ()
     _erased: dict[int, tuple[str, bytes]] = field(default_factory=dict)
 
     def erased(self) -> dict[int, tuple[str, bytes]]:
@@ -83,10 +86,15 @@ class EventAudit:
         return self.rows.take_capture(index, body.count)
 
     def check_odd(
-        self, index: int, statement: Statement, events: Sequence[tuple[bytes, bytes]]
+        self,
+        index: int,
+        statement: Statement,
+        events: Sequence[tuple[bytes, bytes]],
+        prefixes: tuple[str, ...],
     ) -> Iterator[Finding]:
         """Yield what is wrong with events that were taken to be judged elsewhere."""
         assert isinstance(statement.body, Capture)
+        self.prefixes = prefixes
         rows = [(index, position, *event) for position, event in enumerate(events)]
         yield from self._check_capture(index, statement, statement.body, rows)
 
@@ -206,7 +214,7 @@ class EventAudit:
         shown = ShownEvent(stored, shown_parts(event), hidden)
         self._show(shown)
         if self.epcis:
-            yield from _check_epcis(index, position, shown)
+            yield from _check_epcis(index, position, shown, self.prefixes)
         return _Kept(position, Hash(stored), commitment(event))
 
     def _show(self, shown: ShownEvent | None) -> None:
@@ -270,11 +278,39 @@ def _stray(row: Sequence[object]) -> Finding:
     )
 
 
-def _check_epcis(index: int, position: int, shown: ShownEvent) -> Iterator[Finding]:
+def _check_epcis(
+    index: int, position: int, shown: ShownEvent, prefixes: Sequence[str]
+) -> Iterator[Finding]:
     try:
-        parse_shown(shown)
+        event = parse_shown(shown).raw
     except ParseError as error:
         yield _no_event(index, position, error)
+        return
+    other = None if shown.withheld else find_other_identity(event)
+    if other is not None:
+        yield Finding(
+            check=13,
+            index=index,
+            field=f"event.data (position {position}): eventID",
+            expected=str(event.get("eventID")),
+            computed=other,
+            what=f"Event {position} of entry {index} is not the one that its eventID is the "
+            "hash of.",
+        )
+    foreign = find_foreign(event, prefixes)
+    if foreign is not None:
+        yield Finding(
+            check=9,
+            index=index,
+            field=f"event.data (position {position})",
+            expected=f"things under the GS1 company prefixes {', '.join(prefixes)}",
+            computed=foreign,
+            what=f"Event {position} of entry {index} begins a thing under a GS1 prefix that "
+            "its key was not enrolled for.",
+            who="The source, or whoever enrolled its key too narrowly.",
+            todo="Ask the party whose prefix it is whether it knows of this.",
+            remark=True,
+        )
 
 
 def _no_event(index: int, position: int, error: ParseError) -> Finding:

@@ -61,13 +61,17 @@ class Handout:
         self.signatures += 1
 
     def add_capture(
-        self, index: int, statement: Statement, events: Sequence[tuple[bytes, bytes]]
+        self,
+        index: int,
+        statement: Statement,
+        events: Sequence[tuple[bytes, bytes]],
+        prefixes: tuple[str, ...],
     ) -> None:
-        """Take on all events of the capture in entry `index`."""
+        """Take on all events of the capture in entry `index`, by a key with `prefixes`."""
         assert isinstance(statement.body, Capture)
         filling = self._open
         jobs = filling.chunk.captures
-        jobs.append(CaptureJob(len(jobs), statement.body.root, events))
+        jobs.append(CaptureJob(len(jobs), statement.body.root, events, prefixes))
         filling.captured.append((index, statement))
         filling.size += sum([len(data) for _, data in events])
 
@@ -105,8 +109,8 @@ class Handout:
             self._documents.take_cited(done.captured[at][0], (digest,))
         for at in sorted(verdict.odd):
             index, statement = done.captured[at]
-            events = done.chunk.captures[at].events
-            yield from self._events.check_odd(index, statement, events)
+            job = done.chunk.captures[at]
+            yield from self._events.check_odd(index, statement, job.events, job.prefixes)
             self._documents.take_events(index, self._events.shown or ())
 
 

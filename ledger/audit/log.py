@@ -281,6 +281,7 @@ class LogAudit:
             body = statement.body if statement is not None else None
             self._events.counts.skipped += body.count if isinstance(body, Capture) else 0
         elif not self._hand_out(index, statement):
+            self._events.prefixes = self._prefixes(statement)
             yield from self._events.check_entry(index, statement)
             self._documents.take_events(index, self._events.shown or ())
             if self._index is not None:
@@ -298,10 +299,14 @@ class LogAudit:
         if not events:
             return events is not None
         if self._scope.wants(11, 13) and self._scope.draws(index):
-            self._handout.add_capture(index, statement, events)
+            self._handout.add_capture(index, statement, events, self._prefixes(statement))
         else:
             self._events.counts.skipped += len(events)
         return True
+
+    def _prefixes(self, statement: Statement | None) -> tuple[str, ...]:
+        record = self._statements.state.keys.get(statement.kid) if statement else None
+        return record.prefixes if record is not None else ()
 
     def _check_index(
         self, at: int, entry: Entry | None, statement: Statement | None, index: IndexAudit

@@ -195,10 +195,17 @@ def open_url(url: str) -> TileLog:
 
     def fetch(path: str, most: int) -> bytes | None:
         try:
-            answer = pool.request("GET", f"{base}/{path}", preload_content=False)
+            # Nothing packed: what is read is what was sent, and no more of it than `most`.
+            answer = pool.request(
+                "GET",
+                f"{base}/{path}",
+                headers={"Accept-Encoding": "identity"},
+                preload_content=False,
+                decode_content=False,
+            )
             try:
                 data = b""
-                while len(data) <= most and (chunk := answer.read(65536)):
+                while len(data) <= most and (chunk := answer.read(65536, decode_content=False)):
                     data += chunk
             finally:
                 answer.release_conn()
