@@ -65,6 +65,10 @@ class LazyCommands(TyperGroup):
         except TagtrailError as error:
             typer.echo(f"tagtrail {ctx.invoked_subcommand}: {_one_line(error)}", err=True)
             raise typer.Exit(_exit_code(error, ctx.invoked_subcommand)) from error
+        except ModuleNotFoundError as error:
+            why = _why_missing(ctx.invoked_subcommand, error)
+            typer.echo(f"tagtrail {ctx.invoked_subcommand}: {why}", err=True)
+            raise typer.Exit(_usage_code(ctx.invoked_subcommand)) from error
 
 
 def _load(name: str) -> typer.Typer:
@@ -79,11 +83,7 @@ def _load(name: str) -> typer.Typer:
 
 def _missing(name: str, error: ModuleNotFoundError) -> typer.Typer:
     """Return a stand-in that says which package the command lacks, when it is invoked."""
-    package = (error.name or "").split(".")[0]
-    if package in _OURS:
-        why = f"this installation has no command {name!r} (no module {error.name})"
-    else:
-        why = f"{name!r} needs the package {package!r}: pip install 'tagtrail[server,gateway]'"
+    why = _why_missing(name, error)
     app = typer.Typer()
 
     @app.command(
@@ -93,6 +93,14 @@ def _missing(name: str, error: ModuleNotFoundError) -> typer.Typer:
         raise TagtrailError(why)
 
     return app
+
+
+def _why_missing(name: str | None, error: ModuleNotFoundError) -> str:
+    """Say which package the command `name` lacks, and how to get it."""
+    package = (error.name or "").split(".")[0]
+    if package in _OURS:
+        return f"this installation has no command {name!r} (no module {error.name})"
+    return f"{name!r} needs the package {package!r}: pip install 'tagtrail[server,gateway]'"
 
 
 def _usage_code(command: str | None) -> int:
