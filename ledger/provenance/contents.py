@@ -19,6 +19,7 @@ from ledger.projection import (
     EMPTIED,
     EPC,
     PARENT,
+    THING_ROLES,
 )
 from ledger.provenance.inside import ROLES_OF, Window, find_emptyings, look_back
 from ledger.provenance.lineage import (
@@ -28,6 +29,7 @@ from ledger.provenance.lineage import (
     Relation,
     build_lineage,
     find_lives,
+    life_at,
 )
 from ledger.provenance.pool import Node
 from ledger.provenance.reader import Reader
@@ -40,6 +42,8 @@ _PARENT_ROLES = {
 }
 _EMPTIED = frozenset({EMPTIED})
 _OWN = frozenset({EPC, CHILD, CHILD_QUANTITY})
+_BORN = frozenset({EPC})
+_BIRTHS = 64
 _LOOK = 4
 
 
@@ -90,6 +94,9 @@ def _level(reader: Reader, parents: Sequence[tuple[tuple[str, ...], Span]]) -> l
         for key, span in keys
         for kind in _PARENT_ROLES
     }
+    reader.look_up(
+        Wanted(key=key, roles=_BORN, to_us=s.to_us, newest=_BIRTHS) for key, s in keys
+    )
     relations = _histories(
         reader, [(child, span) for (_, span, _), those in wanted.items() for child in those]
     )
@@ -98,11 +105,19 @@ def _level(reader: Reader, parents: Sequence[tuple[tuple[str, ...], Span]]) -> l
         for kind in _PARENT_ROLES:
             for child in wanted[path[-1], span, kind]:
                 for relation in relations.get((child, span), ()):
-                    met = relation.span.meet(span)
+                    met = _within_life(reader, relation, span)
                     inside = relation.parent == path[-1] and relation.kind == kind
                     if inside and met is not None and relation.known and child not in path:
                         found.append(Content(relation=relation, span=met, path=(*path, child)))
     return found
+
+
+def _within_life(reader: Reader, relation: Relation, span: Span) -> Span | None:
+    """Return the part of `span` in which the parent was still what the child was put into."""
+    own = reader.pool.nodes_of(relation.parent, THING_ROLES, Span(FIRST, span.end))
+    life = life_at(find_lives(relation.parent, own), relation.span.start)
+    counted = relation.span.meet(life)
+    return None if counted is None else counted.meet(span)
 
 
 def _emptied_before(

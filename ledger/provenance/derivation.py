@@ -13,15 +13,22 @@ Pure: no I/O, no clock, no randomness.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ledger.epcis.event import Event
-from ledger.provenance.gap import SPLIT_TRANSFORMATION, UNKNOWN_INPUTS, UNKNOWN_LOT, Gap
-from ledger.provenance.lineage import is_commissioning
+from ledger.provenance.gap import (
+    NO_ORIGIN,
+    SPLIT_TRANSFORMATION,
+    UNKNOWN_INPUTS,
+    UNKNOWN_LOT,
+    Gap,
+)
+from ledger.provenance.lineage import Relation, is_commissioning
 from ledger.provenance.pool import Node, Pool
-from ledger.provenance.story import EXACT, LOT, POSSIBLE, TRANSFORMED, Edge
+from ledger.provenance.span import Span
+from ledger.provenance.story import EXACT, LOT, POSSIBLE, TRANSFORMED, Edge, Story
 
 JOIN_MAX_US = 30 * 86_400 * 1_000_000
 """Events of one transformationID further apart than 30 days are not one transformation."""
@@ -40,12 +47,16 @@ class Share:
     uom: str | None = None
 
 
-def group_of(pool: Pool, maker: Node, thing: str) -> tuple[list[Node], list[Gap]]:
-    """Return the events that are one transformation with `maker`, in order, and the gaps."""
+def group_of(pool: Pool, maker: Node, thing: str, asked: Span) -> tuple[list[Node], list[Gap]]:
+    """Return the events that are one transformation with `maker`, in order, and the gaps.
+
+    Only events within `asked` count: what is later than the asked instant has not happened.
+    """
     transformation_id = maker.event.transformation_id
     if transformation_id is None:
         return [maker], []
-    nodes = [n for n in pool.nodes_of_transformation(transformation_id) if _transforms(n.event)]
+    named = pool.nodes_of_transformation(transformation_id)
+    nodes = [node for node in named if _transforms(node.event) and asked.holds(node.moment)]
     group = _near(maker, [node for node in nodes if node.pin.iss == maker.pin.iss])
     if len(group) == len(nodes):
         return group, []
@@ -197,6 +208,15 @@ def has_no_lot(key: str) -> bool:
     return _GTIN_ONLY.fullmatch(key) is not None
 
 
+def without_origin(story: Story) -> Iterator[Gap]:
+    """Yield the things of `story` that no event commissions or makes."""
+    for thing in story.things.values():
+        own = [told.node for told in thing.in_order() if told.path[-1] == thing.key]
+        if thing.origin is None and own:
+            why = "no event commissions it or makes it: where it came from is unknown"
+            yield Gap(NO_ORIGIN, thing.key, None, own[0].moment, (thing.key,), why)
+
+
 def input_gaps(thing: str, group: Sequence[Node], edges: Sequence[Edge]) -> list[Gap]:
     """Return what a transformation leaves open about its inputs."""
     if not edges:
@@ -215,3 +235,23 @@ def input_gaps(thing: str, group: Sequence[Node], edges: Sequence[Edge]) -> list
         for edge in edges
         if has_no_lot(edge.input)
     ]
+
+
+def class_precision(
+    relation: Relation, all_of_kind: Sequence[Relation], own: Sequence[Node]
+) -> str:
+    """Say whether the whole lot was in there, or a part, so that a unit of it only may have."""
+    made = quantity_made(relation.child, own)
+    if relation.quantity is not None and made is not None and made[1] == relation.uom:
+        return LOT if relation.quantity >= made[0] else POSSIBLE
+    beside = [one for one in all_of_kind if one.span.meet(relation.span) is not None]
+    return LOT if len(beside) == 1 else POSSIBLE
+
+
+def is_whole(key: str, group: Sequence[Node], own: Sequence[Node]) -> bool:
+    """Tell whether the transformation took all there is of the lot `key`."""
+    made = quantity_made(key, own)
+    used = [share for share in inputs_of(group) if share.key == key]
+    if made is None or len(used) != 1 or used[0].quantity is None:
+        return False
+    return used[0].uom == made[1] and used[0].quantity >= made[0]

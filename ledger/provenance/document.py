@@ -17,6 +17,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 
 from ledger.epcis.event import format_time
 from ledger.projection import Pin
@@ -46,7 +47,7 @@ def assemble_answer(
     the size as of which the answer was given.
     """
     story = answer.story
-    told = sorted(_nearest(answer), key=lambda one: (one.node.moment, one.node.name))
+    told = sorted(_nearest(answer), key=attrgetter("node.order"))
     document: Document = {
         "epc": answer.key,
         "as_of": {

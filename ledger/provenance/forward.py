@@ -125,7 +125,7 @@ def _level(
     for n, one in enumerate(fresh):
         groups: dict[tuple[int, int], list[Node]] = {}
         for user in users[n]:
-            group, split = group_of(reader.pool, user, one.key)
+            group, split = group_of(reader.pool, user, one.key, until)
             groups.setdefault(group[0].name, group)
             if split:
                 _clear_others(reader, found, user, group)

@@ -98,8 +98,8 @@ def _decide(reader: Reader, window: Window, kind: str, look: int) -> Moment | No
         event = node.event
         if window.key not in event.child_epcs:
             return None  # A lot may be in several parents: no single event decides.
-        if event.type != KIND_TYPES[kind] or event.parent_id is None:
-            continue
+        if event.type != KIND_TYPES[kind] or event.parent_id in (None, window.key):
+            continue  # Nothing is inside itself.
         if event.action == "ADD":
             if parent not in (None, event.parent_id):
                 return since

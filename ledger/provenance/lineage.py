@@ -20,6 +20,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 
 from ledger.epcis.event import Event
 from ledger.projection import empties_parent
@@ -202,7 +203,7 @@ def build_lineage(
     sweep = _Sweep(child, kind, exclusive)
     type_ = KIND_TYPES[kind]
     ends = [life.end for life in lives[:-1]]
-    for node in sorted(nodes, key=lambda one: (one.moment, one.name)):
+    for node in sorted(nodes, key=attrgetter("order")):
         if node.event.type != type_:
             continue
         while ends and ends[0] < node.moment:

@@ -34,19 +34,25 @@ NAMES_FILED_MAX = 64
 """An event that names more is looked through when it is asked for, and not filed under each."""
 
 _moment = attrgetter("moment")
-_moment_and_name = attrgetter("moment", "name")
+_order = attrgetter("order")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Node:
-    """One event of the story, with every entry that delivered it; equal by its first pin."""
+    """One event of the story, with every entry that delivered it; equal by its name.
+
+    `pin` is the delivery that the event goes by: the best grade, then the first issuer by
+    name. Which was captured first changes nothing.
+    """
 
     event: Event
     pin: Pin
     pins: tuple[Pin, ...]
     moment: Moment
     name: tuple[int, int]
-    """What tells this node from any other: entry and position of its first pin."""
+    """What tells this node from any other: entry and position of its first delivery."""
+    order: tuple[Moment, str, tuple[int, int]]
+    """Moment, issuer, name: the log's order decides only between what is the same in all."""
     readings: tuple[Reading, ...] = ()
     flags: tuple[str, ...] = ()
 
@@ -184,7 +190,7 @@ class Pool:
 
     def _sorted(self, contents: Iterable[bytes]) -> list[Node]:
         nodes = (node for content in contents for node in self._nodes_of_content(content))
-        return sorted((node for node in nodes if node.event.is_timed), key=_moment_and_name)
+        return sorted((node for node in nodes if node.event.is_timed), key=_order)
 
     def _nodes_of_content(self, content: bytes) -> tuple[Node, ...]:
         nodes = self._nodes.get(content)
@@ -214,18 +220,22 @@ def _node(told: list[KnownEvent], flags: tuple[str, ...]) -> Node:
     if all(event.event_time_us > one.pin.record_time_us for one in told):
         flags = (*flags, LATE_CLOCK)
     pins = tuple(one.pin for one in told)
+    name = (pins[0].index, pins[0].position)
+    pin = min(pins, key=lambda one: (-one.grade, one.iss, one.eid))
+    moment = (event.event_time_us, best.pin.document, best.pin.position)
     return Node(
         event=event,
-        pin=pins[0],
+        pin=pin,
         pins=pins,
-        moment=(event.event_time_us, best.pin.document, best.pin.position),
-        name=(pins[0].index, pins[0].position),
+        moment=moment,
+        name=name,
+        order=(moment, pin.iss, name),
         readings=best.readings,
         flags=flags,
     )
 
 
-def _declaration_order(known: KnownEvent) -> tuple[int, bytes, int]:
+def _declaration_order(known: KnownEvent) -> tuple[int, bytes, int, str]:
     error = known.event.error
     at_us = error.declaration_time_us if error is not None else 0
-    return at_us, known.pin.document, known.pin.position
+    return at_us, known.pin.document, known.pin.position, known.pin.iss

@@ -25,7 +25,7 @@ from ledger.provenance.journey import DEPARTURES, Journey
 from ledger.provenance.lineage import AGGREGATION, IMPLICIT, Relation
 from ledger.provenance.pool import Node
 from ledger.provenance.span import Moment, Span
-from ledger.provenance.story import POSSIBLE, Holder, Thing, Told
+from ledger.provenance.story import ASSOCIATED, POSSIBLE, Holder, Thing, Told
 
 SOLD_ALONE = frozenset({"retail_selling", "dispensing"})
 KEPT_ALONE = frozenset({"receiving", "accepting", "storing", "stocking"})
@@ -115,11 +115,14 @@ def _cut(thing: Thing, path: tuple[str, ...], span: Span) -> None:
     """Make what `thing` has by way of `path` during `span` only possible."""
     depth = len(path)
     for name, one in thing.told.items():
-        if one.path[:depth] == path and span.start < one.node.moment <= span.end:
+        inside = one.path[:depth] == path and not (one.path == path and one.via == ASSOCIATED)
+        if inside and span.start < one.node.moment <= span.end:
             thing.told[name] = replace(one, precision=POSSIBLE)
     held: list[Holder] = []
     for holder in thing.holders:
-        held += _split(holder, span) if holder.path[:depth] == path else [holder]
+        by_bolt = holder.path == path and holder.via == ASSOCIATED
+        inside = holder.path[:depth] == path and not by_bolt
+        held += _split(holder, span) if inside else [holder]
     thing.holders[:] = held
 
 
@@ -132,3 +135,5 @@ def _split(holder: Holder, span: Span) -> Iterator[Holder]:
     unsure = holder.span.meet(span)
     if unsure is not None:
         yield replace(holder, span=unsure, precision=POSSIBLE)
+    if span.end < holder.span.end:
+        yield replace(holder, span=Span(span.end, holder.span.end))

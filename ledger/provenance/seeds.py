@@ -10,6 +10,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from operator import attrgetter
 
 from ledger.projection import (
     ASSOCIATED_CHILD,
@@ -126,7 +127,7 @@ def _named(
     )
     nodes = [node for key in keys for node in reader.pool.nodes_of(key, roles, span)]
     first: dict[str, Node] = {}
-    for node in sorted(nodes, key=lambda one: (one.moment, one.name)):
+    for node in sorted(nodes, key=attrgetter("order")):
         for key in things_of(node):
             first.setdefault(key, node)
     for key, node in first.items():

@@ -71,6 +71,18 @@ class Coverage:
 
     _done: list[Span] = field(default_factory=list)
 
+    def misses(self, span: Span) -> bool:
+        """Tell whether any of `span` was not covered before."""
+        first = bisect_left(self._done, span.start, key=attrgetter("end"))
+        at = span.start
+        for cover in self._done[first:]:
+            if at < cover.start:
+                return True
+            at = max(at, cover.end)
+            if span.end <= at:
+                return False
+        return True
+
     def take(self, span: Span) -> list[Span]:
         """Return the pieces of `span` that were not covered before, and cover them.
 

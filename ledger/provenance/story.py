@@ -9,6 +9,7 @@ Pure: no I/O, no clock, no randomness.
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 
 from ledger.provenance.gap import Gap
 from ledger.provenance.lineage import Relation
@@ -97,7 +98,7 @@ class Thing:
 
     def in_order(self) -> list[Told]:
         """Return the events of the thing in the order of events."""
-        return sorted(self.told.values(), key=lambda one: (one.node.moment, one.node.name))
+        return sorted(self.told.values(), key=attrgetter("node.order"))
 
     def sure(self) -> list[Told]:
         """Return the events that surely happened to it, in order; not those of a part."""

@@ -9,9 +9,10 @@ again, so that loops end; nothing here calls itself, so that no depth is too dee
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from operator import attrgetter
 
 from ledger.epcis.lot import lot_of
 from ledger.projection import (
@@ -29,13 +30,14 @@ from ledger.projection import (
 )
 from ledger.provenance import gap as gaps
 from ledger.provenance.derivation import (
+    class_precision,
     edges_back,
     edges_forward,
     group_of,
     has_no_lot,
     input_gaps,
-    inputs_of,
-    quantity_made,
+    is_whole,
+    without_origin,
 )
 from ledger.provenance.gap import Gap
 from ledger.provenance.inside import ROLES_OF, Past, Window, find_emptyings, look_back
@@ -51,14 +53,13 @@ from ledger.provenance.lineage import (
 from ledger.provenance.pool import Node, Pool
 from ledger.provenance.reader import Reader
 from ledger.provenance.source import Wanted
-from ledger.provenance.span import FIRST, Coverage, Span, until
+from ledger.provenance.span import EVER, FIRST, Coverage, Span, until
 from ledger.provenance.story import (
     ASSOCIATED,
     CONTAINED,
     DIRECT,
     EXACT,
     LOT,
-    POSSIBLE,
     Edge,
     Story,
     Thing,
@@ -85,6 +86,8 @@ class _Walk:
     reader: Reader
     story: Story
     edges: set[tuple[str, str, str | None, str, object]] = field(default_factory=set)
+    asked: Span = EVER
+    """Up to when events count."""
     derives: bool = True
     """Whether the walk goes on into what things were made from."""
 
@@ -94,34 +97,27 @@ class _Walk:
 
     def level(self, visits: Sequence[Visit]) -> list[Visit]:
         """Walk one level and return the next."""
-        fresh = self._uncovered(visits)
-        page = Span(FIRST, self.reader.top)
-        self.reader.fetch(one for visit in fresh for one in wanted_of(visit, page))
-        partial = self.reader.is_partial
-        self.reader.look_up(
-            one for visit in fresh for one in lookups_of(visit, partial=partial)
-        )
-        pasts = self._look_back(fresh)
+        open_ones = self._uncovered(visits)
+        self._read(open_ones)
+        fresh = [one for visit in open_ones for one in self._enter(visit)]
+        pasts = self._look_back([visit for visit, _ in fresh])
         found: list[Visit] = []
-        entered: list[tuple[Visit, Span]] = []
-        for visit in fresh:
-            span = self._enter(visit)
-            if span is None:
-                continue
-            seen, window = self.reader.page(span), _window(visit, self.reader)
-            if seen is not None and window is not None:
-                found += self._upwards(visit, seen, pasts[window])
-            if visit.is_thing:
-                entered.append((visit, span))
+        for visit, _ in fresh:
+            seen = self.reader.page(visit.span)
+            if seen is not None:
+                found += self._upwards(visit, seen, pasts[Window(visit.key, seen)])
         if not self.derives:
             return found
-        self._fetch_groups(entered)
-        for visit, span in entered:
+        # What was walked before counts too for what made a thing.
+        things = [(v, Span(life.start, v.span.end)) for v, life in fresh if v.is_thing]
+        self._fetch_groups(things)
+        for visit, span in things:
             found += self._derive(visit, span)
         return found
 
     def _uncovered(self, visits: Sequence[Visit]) -> list[Visit]:
-        fresh: list[Visit] = []
+        """Return the visits of which something was not walked before."""
+        open_ones: list[Visit] = []
         for visit in visits:
             thing = self.story.things.get(visit.thing)
             if thing is None:
@@ -129,18 +125,29 @@ class _Walk:
                 self.story.things[visit.key] = thing
             thing.end = max(thing.end, visit.span.end) if visit.is_thing else thing.end
             covered = thing.covered.setdefault((visit.key, visit.via), Coverage())
-            fresh += [replace(visit, span=piece) for piece in covered.take(visit.span)]
-        return fresh
+            if covered.misses(visit.span):
+                open_ones.append(visit)
+        return open_ones
 
-    def _look_back(self, visits: Sequence[Visit]) -> dict[Window, Past]:
-        """Find out what the things of `visits` were in when the page begins for them."""
+    def _read(self, visits: Sequence[Visit]) -> None:
+        """Read the events of `visits`, and what tells in which life their keys are."""
+        page = Span(FIRST, self.reader.top)
+        self.reader.fetch(one for visit in visits for one in wanted_of(visit, page))
+        partial = self.reader.is_partial
+        self.reader.look_up(
+            one for visit in visits for one in lookups_of(visit, partial=partial)
+        )
         self.reader.look_up(
             Wanted(key=one.key, roles=frozenset({EPC}), to_us=before, newest=FACTS_MAX)
             for one in visits
             if not one.is_thing and (before := self._commissioned(one)) is not None
         )
-        windows = [_window(visit, self.reader) for visit in visits]
-        pasts = look_back(self.reader, (one for one in windows if one is not None))
+
+    def _look_back(self, visits: Sequence[Visit]) -> dict[Window, Past]:
+        """Find out what the things of `visits` were in when the page begins for them."""
+        spans = ((visit.key, self.reader.page(visit.span)) for visit in visits)
+        windows = (Window(key, span) for key, span in spans if span is not None)
+        pasts = look_back(self.reader, windows)
         find_emptyings(self.reader, pasts)
         for window, past in pasts.items():
             if not past.whole:
@@ -150,32 +157,41 @@ class _Walk:
         return pasts
 
     def _commissioned(self, visit: Visit) -> int | None:
-        """Return the instant before the first commissioning of a container in its interval."""
-        nodes = self.pool.nodes_of(visit.key, frozenset({EPC}), visit.span)
+        """Return the instant before the first commissioning of a container with it inside."""
+        since = Span(visit.packed, visit.span.end)
+        nodes = self.pool.nodes_of(visit.key, frozenset({EPC}), since)
         births = (node.moment[0] for node in nodes if is_commissioning(node.event, visit.key))
         first = next(births, None)
         return None if first is None else first - 1
 
-    def _enter(self, visit: Visit) -> Span | None:
-        """Tell the events of `visit`; return its interval within one life of the key."""
-        thing = self.story.things[visit.thing]
-        nodes = self._history(visit)
-        lives = find_lives(visit.key, nodes)
-        life = life_at(lives, visit.span.end if visit.is_thing else visit.span.start)
+    def _life_of(self, visit: Visit) -> Span:
+        """Return the life of the key that `visit` is about."""
+        lives = find_lives(visit.key, self._history(visit))
+        if not visit.is_thing:
+            return life_at(lives, visit.packed)
+        why = "the key was used again: this answer is about one of its lives only"
+        for earlier, later in pairwise(lives):
+            gap = Gap(gaps.REUSED_KEY, visit.key, earlier.end, later.start, (visit.key,), why)
+            self.story.gaps.append(gap)
+        return life_at(lives, visit.span.end)
+
+    def _enter(self, visit: Visit) -> Iterator[tuple[Visit, Span]]:
+        """Tell the events of `visit`; yield what is new of it, with the life that it is in."""
+        thing, life = self.story.things[visit.thing], self._life_of(visit)
         span = visit.span.meet(life)
-        if span is None:
-            return None
-        if visit.is_thing:
-            thing.life = life
-            thing.is_class = self._is_class(visit.key)
-            self._note_other_lives(visit, lives)
-        else:
-            thing.holders.append(holder_of(visit, span))
-        seen = self.reader.page(span)
-        for node in nodes if seen is not None else ():
-            if seen is not None and seen.holds(node.moment):
-                thing.tell(told_of(visit, node))
-        return span
+        pieces = [] if span is None else thing.covered[visit.key, visit.via].take(span)
+        for piece in pieces:
+            one = replace(visit, span=piece)
+            if one.is_thing:
+                thing.life = life
+                thing.is_class = self._is_class(one.key)
+            else:
+                thing.holders.append(holder_of(one, piece))
+            seen = self.reader.page(piece)
+            for node in self._history(one) if seen is not None else ():
+                if seen is not None and seen.holds(node.moment):
+                    thing.tell(told_of(one, node))
+            yield one, life
 
     def _history(self, visit: Visit) -> list[Node]:
         """Return what was read of the key up to the end of `visit`."""
@@ -184,12 +200,6 @@ class _Walk:
     def _is_class(self, key: str) -> bool:
         instance = self.pool.names(key, _INSTANCE_ROLES)
         return not instance and self.pool.names(key, _CLASS_ROLES)
-
-    def _note_other_lives(self, visit: Visit, lives: Sequence[Span]) -> None:
-        why = "the key was used again: this answer is about one of its lives only"
-        for earlier, later in pairwise(lives):
-            gap = Gap(gaps.REUSED_KEY, visit.key, earlier.end, later.start, (visit.key,), why)
-            self.story.gaps.append(gap)
 
     def _upwards(self, visit: Visit, span: Span, past: Past) -> Iterable[Visit]:
         """Return the containers of `visit.key`, and what it is bolted to, during `span`."""
@@ -212,7 +222,7 @@ class _Walk:
                 if gap.end is not None and span.holds(gap.end)
             ]
             for relation in relations:
-                sure = _class_precision(relation, relations, own) if is_class else EXACT
+                sure = class_precision(relation, relations, own) if is_class else EXACT
                 found += self._held(visit, relation, span, via, sure)
         return found
 
@@ -222,7 +232,7 @@ class _Walk:
         met = relation.span.meet(span)
         if met is None:
             return
-        if relation.parent in visit.path:
+        if relation.parent in visit.chain:
             why = (
                 "it is inside itself by what the events say: the second packing is passed over"
             )
@@ -258,12 +268,12 @@ class _Walk:
         makers = self.pool.nodes_of(visit.key, MADE, span)
         groups: dict[tuple[int, int], list[Node]] = {}
         for maker in makers:
-            group, split = group_of(self.pool, maker, visit.key)
+            group, split = group_of(self.pool, maker, visit.key, self.asked)
             groups.setdefault(group[0].name, group)
             self.story.gaps += split
         own = self.pool.nodes_of(visit.key, THING_ROLES, span)
         births = [node for node in own if is_commissioning(node.event, visit.key)]
-        origins = sorted([*makers, *births], key=lambda node: (node.moment, node.name))
+        origins = sorted([*makers, *births], key=attrgetter("order"))
         thing.origin = thing.origin or (origins[0] if origins else None)
         found: list[Visit] = []
         for group in groups.values():
@@ -271,7 +281,7 @@ class _Walk:
             self.story.gaps += input_gaps(visit.key, group, edges)
             found += self._follow(visit, edges)
         if not makers:
-            found += self._climb(visit, births, own)
+            found += self._climb(visit, births)
         if visit.key == self.story.root:
             self._forward(visit, span)
         return found
@@ -292,14 +302,8 @@ class _Walk:
                     precision=worse(visit.precision, edge.precision),
                 )
 
-    def _climb(
-        self, visit: Visit, births: Sequence[Node], own: Sequence[Node]
-    ) -> Iterable[Visit]:
+    def _climb(self, visit: Visit, births: Sequence[Node]) -> Iterable[Visit]:
         """Go from an instance that nothing made to the lot that its commissioning names."""
-        if not births and own:
-            why = "no event commissions it or makes it: where it came from is unknown"
-            gap = Gap(gaps.NO_ORIGIN, visit.key, None, own[0].moment, (visit.key,), why)
-            self.story.gaps.append(gap)
         lots = {lot_of(visit.key, birth.event): birth for birth in reversed(births)}
         for lot, birth in lots.items():
             if lot is not None and lot != visit.key:
@@ -321,11 +325,11 @@ class _Walk:
         own = self.pool.nodes_of(visit.key, THING_ROLES, span)
         seen: set[tuple[int, int]] = set()
         for user in self.pool.nodes_of(visit.key, USED, span):
-            group, _ = group_of(self.pool, user, visit.key)
+            group, _ = group_of(self.pool, user, visit.key, self.asked)
             if group[0].name in seen:
                 continue
             seen.add(group[0].name)
-            edges = edges_forward(visit.key, group, whole=_is_whole(visit.key, group, own))
+            edges = edges_forward(visit.key, group, whole=is_whole(visit.key, group, own))
             self.story.outputs += edges[: self.reader.limits.outputs]
             if len(edges) > self.reader.limits.outputs:
                 self.story.truncated = True
@@ -340,7 +344,8 @@ def trace_back(
     when, on which page and how much.
     """
     story = Story(key)
-    _walk(_Walk(reader, story), [_visit(key, at_us)])
+    _walk(_Walk(reader, story, asked=until(at_us)), [_visit(key, at_us)])
+    story.gaps += without_origin(story)
     if not reader.pool.names(key, THING_ROLES):
         reader.look_up([Wanted(key=key, oldest=1)])
         if not reader.pool.names(key, THING_ROLES):
@@ -354,7 +359,10 @@ def trace_up(reader: Reader, keys: Iterable[str], *, at_us: int | None = None) -
     Of each level of containers the events of all things are read in one batch.
     """
     story = Story("")
-    _walk(_Walk(reader, story, derives=False), [_visit(key, at_us) for key in keys])
+    _walk(
+        _Walk(reader, story, asked=until(at_us), derives=False),
+        [_visit(key, at_us) for key in keys],
+    )
     return story
 
 
@@ -370,29 +378,3 @@ def _walk(walk: _Walk, frontier: list[Visit]) -> None:
         levels += 1
     if frontier:
         walk.story.truncated = True
-
-
-def _window(visit: Visit, reader: Reader) -> Window | None:
-    """Return the part of the interval of `visit` that this page tells of."""
-    seen = reader.page(visit.span)
-    return None if seen is None else Window(visit.key, seen)
-
-
-def _class_precision(
-    relation: Relation, all_of_kind: Sequence[Relation], own: Sequence[Node]
-) -> str:
-    """Say whether the whole lot was in there, or a part, so that a unit of it only may have."""
-    made = quantity_made(relation.child, own)
-    if relation.quantity is not None and made is not None and made[1] == relation.uom:
-        return LOT if relation.quantity >= made[0] else POSSIBLE
-    beside = [one for one in all_of_kind if one.span.meet(relation.span) is not None]
-    return LOT if len(beside) == 1 else POSSIBLE
-
-
-def _is_whole(key: str, group: Sequence[Node], own: Sequence[Node]) -> bool:
-    """Tell whether the transformation took all there is of the lot `key`."""
-    made = quantity_made(key, own)
-    used = [share for share in inputs_of(group) if share.key == key]
-    if made is None or len(used) != 1 or used[0].quantity is None:
-        return False
-    return used[0].uom == made[1] and used[0].quantity >= made[0]

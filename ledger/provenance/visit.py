@@ -10,7 +10,7 @@ from ledger.projection import EPC, INPUT, INPUT_QUANTITY, OUTPUT, OUTPUT_QUANTIT
 from ledger.provenance.lineage import SSCC_PREFIX, Relation
 from ledger.provenance.pool import Node
 from ledger.provenance.source import Wanted
-from ledger.provenance.span import TIME_MAX_US, Span
+from ledger.provenance.span import TIME_MAX_US, Moment, Span
 from ledger.provenance.story import EXACT, LOT, POSSIBLE, Holder, Told
 
 MADE = frozenset({OUTPUT, OUTPUT_QUANTITY})
@@ -36,6 +36,16 @@ class Visit:
     relation: Relation | None = None
 
     @property
+    def chain(self) -> tuple[str, ...]:
+        """Return the end of the path: the thing, and the containers that lead to the key."""
+        return self.path[len(self.path) - 1 - self.path[::-1].index(self.thing) :]
+
+    @property
+    def packed(self) -> Moment:
+        """Return when the key was packed with what leads to it; the start, of a thing."""
+        return self.span.start if self.relation is None else self.relation.span.start
+
+    @property
     def is_thing(self) -> bool:
         """Tell whether this is the thing itself and not something that holds it."""
         return self.relation is None
@@ -54,14 +64,23 @@ def wanted_of(visit: Visit, page: Span) -> Iterable[Wanted]:
 
 
 def lookups_of(visit: Visit, *, partial: bool) -> Iterable[Wanted]:
-    """Return the single facts to look up for a thing whose history is not read whole.
+    """Return the single facts to look up of a key whose history is not read whole.
 
-    What made it, what it went into, and its first events: one of them may commission it.
+    Of a thing, what made it, what it went into, and its first events: one of them may
+    commission it. Of a container, whether it began another life since it was packed.
     """
     if visit.is_thing and partial:
         to_us = visit.span.to_us
         yield Wanted(key=visit.key, roles=MADE | USED, to_us=to_us, newest=FACTS_MAX)
         yield Wanted(key=visit.key, roles=_NAMED, to_us=to_us, oldest=FIRST_EVENTS)
+    if visit.packed < visit.span.start and not visit.key.startswith(SSCC_PREFIX):
+        yield Wanted(
+            key=visit.key,
+            roles=frozenset({EPC}),
+            from_us=visit.packed[0],
+            to_us=visit.span.start[0],
+            newest=FACTS_MAX,
+        )
 
 
 def told_of(visit: Visit, node: Node) -> Told:

@@ -19,6 +19,7 @@ from ledger.provenance.answer import trace
 from ledger.provenance.document import assemble_answer
 from ledger.provenance.listed import select_wanted
 from ledger.provenance.source import KnownEvent, Wanted, known_event, newest_of
+from tests.oracle.agreement import check_answer, oracle_of
 
 FARM = "https://id.gs1.org/417/9506000000008"
 DAIRY = "https://id.gs1.org/417/9506000134352"
@@ -292,7 +293,7 @@ def ask(
     known_at: int | None = None,
     now: str = NOW,
 ) -> dict[str, Any]:
-    """Return the answer about `epc` as its JSON reads."""
+    """Return the answer about `epc` as its JSON reads; the oracle has to agree with it."""
     answer = trace(
         source,
         canonical_key(epc),
@@ -302,6 +303,10 @@ def ask(
     )
     assert answer is not None
     document: dict[str, Any] = json.loads(json.dumps(assemble_answer(answer)))
+    at_us = None if at is None else parse_time_us(time(at))
+    oracle = oracle_of(source, size=known_at, at_us=at_us)
+    if oracle is not None:
+        check_answer(oracle, document, canonical_key(epc))
     return document
 
 
