@@ -12,16 +12,15 @@ What was found depends on what was looked at, so the audit also says what it did
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from types import MappingProxyType
 
 from ledger.audit.chain import Linked, follow_chain, read_entries
 from ledger.audit.chunk import JudgeChunk
 from ledger.audit.documents import DocumentAudit
-from ledger.audit.events import EventAudit, EventCounts
+from ledger.audit.events import EventAudit
 from ledger.audit.evidence import LOOKUPS, Row, StoredEvidence, find_origin
 from ledger.audit.finding import Finding
 from ledger.audit.fork import ForkProof, make_fork
@@ -34,6 +33,8 @@ from ledger.audit.runs import Run, RunReader
 from ledger.audit.scope import Scope
 from ledger.audit.state import AuditorState, Folded, copy_trust
 from ledger.audit.statements import StatementAudit
+from ledger.audit.story import PhysicalStory
+from ledger.audit.summary import LogSummary
 from ledger.audit.tree import AuditTree, LostError
 from ledger.audit.trustfile import Trust
 from ledger.entry import Entry, entry_leaf
@@ -44,31 +45,6 @@ from ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH
 from ledger.trust.state import kids_about
 
 _CHECK_OF_LOOKUP = MappingProxyType({"chain": 10, "key_entry": 9, "notice": 11})
-
-
-@dataclass(slots=True, kw_only=True)
-class LogSummary:
-    """What an audit has seen; complete when it has ended."""
-
-    origin: str = ""
-    size: int = 0
-    checkpoint_size: int = 0
-    checkpoint_note: bytes = b""
-    witnessed_size: int = 0
-    witnesses: Sequence[str] = ()
-    resumed_at: int = 0
-    signed_size: int | None = None
-    statements: Counter[str] = field(default_factory=Counter)
-    keys: int = 0
-    suspect_keys: list[str] = field(default_factory=list)
-    signatures: int = 0
-    unjudged: int = 0
-    events: EventCounts = field(default_factory=EventCounts)
-
-    @property
-    def unsigned(self) -> int:
-        """The number of entries after the newest signed checkpoint."""
-        return self.size - self.checkpoint_size
 
 
 class LogAudit:
@@ -107,6 +83,7 @@ class LogAudit:
         evidence, start = self._evidence, self._start
         self.tree = AuditTree(self._tiles, evidence.fetch_tile)
         self._documents = DocumentAudit()
+        self._story = PhysicalStory() if self._scope.wants(15) else None
         events = Cursor(evidence.batches("event", start))
         self._events = EventAudit(events, self._scope.wants(13))
         self._handout = Handout(self._judge, self._events, self._documents)
@@ -283,14 +260,17 @@ class LogAudit:
         elif not self._hand_out(index, statement):
             self._events.prefixes = self._prefixes(statement)
             yield from self._events.check_entry(index, statement)
-            self._documents.take_events(index, self._events.shown or ())
+            shown = self._events.shown or ()
+            self._documents.take_events(index, shown)
+            if self._story is not None:
+                self._story.take_events(index, shown)
             if self._index is not None:
                 yield from self._check_index(index, entry, statement, self._index)
         yield from self._handout.go_on()
 
     def _hand_out(self, index: int, statement: Statement | None) -> bool:
         """Give the events of a capture to whoever judges chunks, if they can be given."""
-        if self._index is not None or statement is None:
+        if self._index is not None or self._story is not None or statement is None:
             return False
         body = statement.body
         if not isinstance(body, Capture):
@@ -356,6 +336,9 @@ class LogAudit:
             yield from self._documents.check_rows(documents)
         if self._index is not None:
             yield from self._index.finish(self.tree.size)
+        if self._story is not None:
+            yield from self._story.finish()
+            self.summary.story_left_out = self._story.left_out
         self._sum_up(roots)
 
     @property

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 
 from ledger.audit.evidence import LOOKUPS
 from ledger.audit.finding import CHECKS, Finding, Result, Weight
-from ledger.audit.log import LogSummary
 from ledger.audit.scope import Scope
+from ledger.audit.summary import LogSummary
 
 KEYS_FROM_LEDGER = (
     "Whom to trust: the log key and entry 0 came from the ledger itself, so that a wholly "
@@ -133,7 +133,9 @@ def _skipped(summary: LogSummary, scope: Scope) -> Iterator[str]:
             f"The signatures and events of all but one statement in {scope.sample}, drawn by "
             f"the seed {scope.seed.hex()} (--sample)."
         )
-    elif summary.events.skipped:
+    if summary.story_left_out:
+        yield f"The physical story of {summary.story_left_out} events: they are too many."
+    if scope.sample == 1 and summary.events.skipped:
         yield f"{summary.events.skipped} events: they are not here, or not asked for."
 
 

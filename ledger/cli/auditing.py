@@ -21,10 +21,11 @@ from ledger.audit.evidence import StoredEvidence
 from ledger.audit.finding import Findings, Result
 from ledger.audit.fork import format_fork
 from ledger.audit.index import IndexAudit, index_contradiction
-from ledger.audit.log import LogAudit, LogSummary
+from ledger.audit.log import LogAudit
 from ledger.audit.report import Report, list_not_checked
 from ledger.audit.scope import ALL_CHECKS, Scope
 from ledger.audit.state import STATE_BYTES_MAX, AuditorState, format_state, parse_state
+from ledger.audit.summary import LogSummary
 from ledger.audit.tree import LostError
 from ledger.audit.trustfile import Trust, parse_trust
 from ledger.client.cores import JudgeCores

@@ -1,9 +1,9 @@
 """What a report says, and that nothing in a ledger can make it say something else."""
 
 from ledger.audit.finding import CHECKS, Finding, Findings, Result
-from ledger.audit.log import LogSummary
 from ledger.audit.report import PERMANENT, Report, format_report, list_not_checked, printable
 from ledger.audit.scope import Scope
+from ledger.audit.summary import LogSummary
 from ledger.client.files import LedgerFiles
 
 

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from ledger.audit.finding import CHECKS, Finding, Findings, Result
-from ledger.audit.log import LogSummary
 from ledger.audit.report import Report
+from ledger.audit.summary import LogSummary
 from ledger.audit.tables import COLUMNS, format_csv, format_junit, harmless
 
 
