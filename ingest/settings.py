@@ -6,7 +6,7 @@
     passphrase_file = "../keys/passphrase"    # else the environment's TAGTRAIL_PASSPHRASE
     [[key]]
     party = "https://id.gs1.org/417/9506000134352"
-    file = "keys/9506000134352.key"           # or env:NAME
+    file = "keys/9506000134352.key"           # or env:NAME, or pkcs11:…
 
 Paths are relative to the folder. One process may sign for several parties, with one enrolled
 key each; a party has one key here, for one key has one writer.
@@ -22,7 +22,7 @@ from ledger.client.http import parse_ledger_url
 from ledger.cose import Signer
 from ledger.errors import ParseError, TagtrailError
 from ledger.gs1.epc import canonical_key, parse_epc
-from ledger.keyfile import load_signer
+from ledger.keyfile import NO_PATH, load_signer, needs_passphrase
 from ledger.tlog.note import parse_vkey
 
 FILE = "gateway.toml"
@@ -99,12 +99,12 @@ def parse_settings(text: str, folder: Path) -> Settings:
 
 def load_signers(settings: Settings) -> Mapping[str, tuple[str, Signer]]:
     """Return for each party's canonical key the issuer as written and its signer."""
-    passphrase = _load_passphrase(settings)
     signers: dict[str, tuple[str, Signer]] = {}
     for key in settings.keys:
         source = key.source
-        if not source.startswith("env:"):
+        if not source.startswith(NO_PATH):
             source = str(settings.folder / source)
+        passphrase = _load_passphrase(settings) if needs_passphrase(source) else b""
         signers[canonical_key(key.party)] = (key.party, load_signer(source, passphrase))
     return signers
 

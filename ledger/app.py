@@ -28,7 +28,7 @@ from ledger.founding import (
     make_publisher,
 )
 from ledger.jobs import Clockwork
-from ledger.keyfile import load_signer
+from ledger.keyfile import load_signer, needs_passphrase
 from ledger.store.erasure import finish_erasures
 from ledger.store.evidence import EvidenceReader
 from ledger.store.index import Index, open_index
@@ -73,10 +73,10 @@ def open_ledger(
     """Open the ledger in `folder` for writing; close it cleanly at the end.
 
     The log key is `signer`, or comes out of `keys/log.key`. Raises `FolderError`,
-    `KeyfileError`, `RefusedError` (`lock`, `rollback`) or `StorageError`.
+    `KeyfileError`, `TokenError`, `RefusedError` (`lock`, `rollback`) or `StorageError`.
     """
     trust = load_trust(folder)
-    key = signer or load_signer(folder / KEYS_NAME / LOG_KEY_NAME, find_passphrase(folder))
+    key = signer or _load_key(folder, LOG_KEY_NAME)
     note_signer = Ed25519Signer(trust.origin, key)
     with ExitStack() as stack:
         log = Log(folder, trust.origin, now_us=clock_us, log_key=key)
@@ -105,6 +105,11 @@ def open_ledger(
         )
 
 
+def _load_key(folder: Path, name: str) -> Signer:
+    path = folder / KEYS_NAME / name
+    return load_signer(path, find_passphrase(folder) if needs_passphrase(path) else b"")
+
+
 def _open_capture(
     folder: Path, log: Log, sequencer: Sequencer, reader: IndexReader
 ) -> Reception | None:
@@ -117,7 +122,7 @@ def _open_capture(
         log=log,
         sequencer=sequencer,
         index=reader,
-        signer=load_signer(path, find_passphrase(folder)),
+        signer=_load_key(folder, CAPTURE_KEY_NAME),
         now_us=clock_us,
     )
 

@@ -22,7 +22,13 @@ from ledger.config import KEYS_NAME, PASSPHRASE_NAME, environment_passphrase
 from ledger.cose import Ed25519Signer as KeySigner
 from ledger.cose import Signer
 from ledger.errors import RefusedError
-from ledger.keyfile import SCRYPT_N, SCRYPT_N_LEAST, store_seed
+from ledger.keyfile import (
+    SCRYPT_N,
+    SCRYPT_N_LEAST,
+    load_signer,
+    store_seed,
+    store_token_key,
+)
 from ledger.statement import (
     Body,
     Claims,
@@ -78,12 +84,14 @@ class Founding:
 
     `operator` is the issuer of the admin, recovery and log keys; by default the origin as
     a URL. `ledger_url` is where the gateway of the founding parties finds the server.
+    `log_token` is the PKCS#11 URI of the log's key, where no key file is to hold it.
     """
 
     origin: str
     operator: str = ""
     parties: tuple[FoundingParty, ...] = ()
     ledger_url: str = "http://127.0.0.1:8080"
+    log_token: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +189,7 @@ class _Founder:
         recovery = self._make_voice(
             "recovery", self._operator, folder / KEYS_NAME / "recovery.key"
         )
-        log = self._make_voice("log", self._operator, folder / KEYS_NAME / LOG_KEY_NAME)
+        log = self._make_log_voice(folder / KEYS_NAME / LOG_KEY_NAME)
         capture = self._make_voice(
             "capture", self._operator, folder / KEYS_NAME / CAPTURE_KEY_NAME
         )
@@ -204,6 +212,14 @@ class _Founder:
             origin=origin, entry0=entry0, vkey=vkey, passphrase_made=self._passphrase_made
         )
 
+    def _make_log_voice(self, path: Path) -> Voice:
+        """Make the log's key, or let the file `path` name the one in a token."""
+        uri = self._founding.log_token
+        if not uri:
+            return self._make_voice("log", self._operator, path)
+        store_token_key(path, uri, (self._operator, "log"))
+        return self._voice("log", self._operator, load_signer(path, self._passphrase))
+
     def _make_voice(
         self, role: str, iss: str, path: Path, prefixes: tuple[str, ...] = ()
     ) -> Voice:
@@ -211,8 +227,13 @@ class _Founder:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         seed = secrets.token_bytes(SEED_BYTES)
         store_seed(path, seed, self._passphrase, (iss, role), n=self._scrypt_n)
+        return self._voice(role, iss, KeySigner(seed), prefixes)
+
+    def _voice(
+        self, role: str, iss: str, signer: Signer, prefixes: tuple[str, ...] = ()
+    ) -> Voice:
         return Voice(
-            signer=KeySigner(seed),
+            signer=signer,
             iss=iss,
             role=role,
             prefixes=prefixes,

@@ -16,9 +16,22 @@ in this order, are the associated data: a file whose issuer or role somebody cha
 not open. Refused: any other spelling, a file that group or others may read or write, an n
 outside 2¹⁴ to 2²⁰, a seed that does not lead to the x and kid beside it.
 
-A key is named by its path, or by `env:NAME`, where that variable of the environment holds
-the text of such a file. A PKCS#11 URI (RFC 7512) is recognised, and refused with a word on
-the extra that would open it.
+A key is named by its path, by `env:NAME`, where that variable of the environment holds the
+text of such a file, or by a PKCS#11 URI (`ledger.tokenuri`), where it lives in a token. A
+token does not say whom its key speaks for, so a file may say it in the token's stead, and
+name the key's public half, which another key in its place would not have:
+
+    {
+      "format": "tagtrail/tokenkey/v1",
+      "iss": "https://tagtrail.example/demo",
+      "role": "log",
+      "kid": "6f7d…", "x": "3b6a…",
+      "uri": "pkcs11:token=log;object=key?module-path=/usr/lib/…&pin-source=env:LOG_PIN"
+    }
+
+It holds no secret, and may say anything: what it says counts when the log enrols it. Still
+it must be private like the others, for who writes it chooses the driver that is loaded. The
+PIN is a variable, or a file that only its owner can read; its last line break is dropped.
 
 Whoever takes the file but not the passphrase can guess at the passphrase, offline, at the
 price of scrypt. Whoever has both signs in its owner's name until the key is revoked.
@@ -36,10 +49,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from ledger.cose import Ed25519Signer
+from ledger.cose import Ed25519Signer, Signer
 from ledger.errors import ParseError, TagtrailError
+from ledger.token import TokenSigner, open_token_key
+from ledger.tokenuri import SCHEME as TOKEN_SCHEME
+from ledger.tokenuri import parse_token_uri
 
 FORMAT: Final = "tagtrail/keyfile/v1"
+TOKEN_FORMAT: Final = "tagtrail/tokenkey/v1"  # noqa: S105 - the name of a format
 SCRYPT_N: Final = 2**15
 SCRYPT_N_LEAST: Final = 2**14
 SCRYPT_N_MOST: Final = 2**20
@@ -47,7 +64,8 @@ KEYFILE_BYTES_MAX: Final = 16_384
 _SCRYPT_R, _SCRYPT_P = 8, 1
 _SEED_SIZE, _SALT_SIZE, _NONCE_SIZE, _KEY_SIZE = 32, 16, 12, 32
 _ENVIRONMENT: Final = "env:"
-_PKCS11: Final = "pkcs11:"
+NO_PATH: Final = (_ENVIRONMENT, TOKEN_SCHEME)
+"""How the name of a key starts that is not the path of a file."""
 
 
 class KeyfileError(TagtrailError):
@@ -82,6 +100,23 @@ class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ciphertext: str
 
 
+class _Start(msgspec.Struct, frozen=True):
+    """What both sorts of file start with, to tell them apart."""
+
+    format: str
+
+
+class _TokenEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The JSON object of a file that names a key in a token, its fields in their order."""
+
+    format: str
+    iss: str
+    role: str
+    kid: str
+    x: str
+    uri: str
+
+
 def create_keyfile(
     path: Path, *, passphrase: bytes, iss: str = "", role: str = "", n: int = SCRYPT_N
 ) -> PublicKey:
@@ -102,27 +137,84 @@ def store_seed(
     return _public_half(_parse_envelope(data, str(path)))
 
 
-def load_signer(source: Path | str, passphrase: bytes) -> Ed25519Signer:
-    """Return the signer whose key `source` names, a path or `env:NAME`.
+def store_token_key(path: Path, uri: str, owner: tuple[str, str]) -> PublicKey:
+    """Write to `path` that the key `uri` of a token is `owner`'s, (iss, role).
 
-    Raises `KeyfileError` where the file is too open or the passphrase is another one,
-    `ParseError` where it is no key file.
+    The token must be there, and the key must sign; raises as `load_signer` does. The file
+    appears as that of `create_keyfile` does.
     """
-    envelope = _parse_envelope(_read_source(str(source)), str(source))
-    box = ChaCha20Poly1305(_derive_key(passphrase, bytes.fromhex(envelope.salt), envelope.n))
-    nonce, ciphertext = bytes.fromhex(envelope.nonce), bytes.fromhex(envelope.ciphertext)
-    try:
-        seed = box.decrypt(nonce, ciphertext, _associated_data(envelope))
-    except InvalidTag as error:
-        raise KeyfileError(f"{source}: wrong passphrase, or the file was changed") from error
-    signer = Ed25519Signer(seed)
+    signer = _open_token(uri)
+    iss, role = owner
+    envelope = _TokenEnvelope(
+        format=TOKEN_FORMAT,
+        iss=iss,
+        role=role,
+        kid=signer.kid.hex(),
+        x=signer.x.hex(),
+        uri=uri,
+    )
+    _write_durably(path, _format_envelope(envelope))
+    return _public_half(envelope)
+
+
+def load_signer(source: Path | str, passphrase: bytes) -> Signer:
+    """Return the signer whose key `source` names: a path, `env:NAME` or a PKCS#11 URI.
+
+    Raises `KeyfileError` where the file is too open, the passphrase another one or the key
+    not the one that the file names, `ParseError` where it is no key file or no good URI,
+    `TokenError` where the token does not let the key sign. `passphrase` opens files only:
+    a token has its PIN, from where its URI says.
+    """
+    text = str(source)
+    if text.startswith(TOKEN_SCHEME):
+        return _open_token(text)
+    envelope = _parse_envelope(_read_source(text), text)
+    signer: Signer
+    if isinstance(envelope, _TokenEnvelope):
+        signer = _open_token(envelope.uri)
+    else:
+        signer = Ed25519Signer(_open_seed(envelope, passphrase, text))
     if (signer.kid.hex(), signer.x.hex()) != (envelope.kid, envelope.x):
         raise KeyfileError(f"{source}: holds another key than it names")
     return signer
 
 
+def needs_passphrase(source: Path | str) -> bool:
+    """Tell whether `load_signer` decrypts the key `source`, which is then in no token."""
+    text = str(source)
+    if text.startswith(TOKEN_SCHEME):
+        return False
+    return isinstance(_parse_envelope(_read_source(text), text), _Envelope)
+
+
+def _open_seed(envelope: _Envelope, passphrase: bytes, source: str) -> bytes:
+    box = ChaCha20Poly1305(_derive_key(passphrase, bytes.fromhex(envelope.salt), envelope.n))
+    nonce, ciphertext = bytes.fromhex(envelope.nonce), bytes.fromhex(envelope.ciphertext)
+    try:
+        return box.decrypt(nonce, ciphertext, _associated_data(envelope))
+    except InvalidTag as error:
+        raise KeyfileError(f"{source}: wrong passphrase, or the file was changed") from error
+
+
+def _open_token(text: str) -> TokenSigner:
+    uri = parse_token_uri(text)
+    try:
+        pin = _read_source(uri.pin_source).decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        # Not chained: that error carries the bytes.
+        raise KeyfileError(f"{uri.pin_source}: holds a PIN that is no UTF-8") from None
+    if not pin or "\n" in pin:
+        raise KeyfileError(f"{uri.pin_source}: holds no PIN on one line")
+    return open_token_key(uri, pin)
+
+
 def read_public_key(source: Path | str) -> PublicKey:
-    """Return what the key file says of itself; only the passphrase could vouch for it."""
+    """Return what the key file says of itself; only `load_signer` could vouch for it."""
+    if str(source).startswith(TOKEN_SCHEME):
+        raise KeyfileError(
+            "a token does not say whom its key speaks for; write a file that does: "
+            "tagtrail keys make FILE --iss URI --role ROLE --token URI"
+        )
     return _public_half(_parse_envelope(_read_source(str(source)), str(source)))
 
 
@@ -160,32 +252,52 @@ def _derive_key(passphrase: bytes, salt: bytes, n: int) -> bytes:
     return scrypt.derive(passphrase)
 
 
-def _public_half(envelope: _Envelope) -> PublicKey:
+def _public_half(envelope: _Envelope | _TokenEnvelope) -> PublicKey:
     kid, x = bytes.fromhex(envelope.kid), bytes.fromhex(envelope.x)
     return PublicKey(kid, x, envelope.iss, envelope.role)
 
 
-def _format_envelope(envelope: _Envelope) -> bytes:
+def _format_envelope(envelope: _Envelope | _TokenEnvelope) -> bytes:
     return msgspec.json.format(msgspec.json.encode(envelope), indent=2) + b"\n"
 
 
-def _parse_envelope(data: bytes, where: str) -> _Envelope:
+def _parse_envelope(data: bytes, where: str) -> _Envelope | _TokenEnvelope:
+    envelope: _Envelope | _TokenEnvelope
     try:
-        envelope = msgspec.json.decode(data, type=_Envelope)
+        if msgspec.json.decode(data, type=_Start).format == TOKEN_FORMAT:
+            envelope = msgspec.json.decode(data, type=_TokenEnvelope)
+        else:
+            envelope = msgspec.json.decode(data, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError(where, f"is no key file: {error}") from error
+    if isinstance(envelope, _TokenEnvelope):
+        _check_token_envelope(envelope, where)
+    else:
+        _check_envelope(envelope, where)
+    for name in ("kid", "x"):
+        _require_hex(getattr(envelope, name), 32, f"{where}: {name}")
+    if _format_envelope(envelope) != data:
+        raise ParseError(where, "is not in its one spelling")
+    return envelope
+
+
+def _check_token_envelope(envelope: _TokenEnvelope, where: str) -> None:
+    try:
+        parse_token_uri(envelope.uri)
+    except ParseError as error:
+        raise ParseError(f"{where}: uri", str(error)) from error
+
+
+def _check_envelope(envelope: _Envelope, where: str) -> None:
     fixed = (envelope.format, envelope.kdf, envelope.r, envelope.p, envelope.cipher)
     if fixed != (FORMAT, "scrypt", _SCRYPT_R, _SCRYPT_P, "chacha20poly1305"):
         raise ParseError(where, f"is not of the format {FORMAT}")
     n = envelope.n
     if n.bit_count() != 1 or not SCRYPT_N_LEAST <= n <= SCRYPT_N_MOST:
         raise ParseError(where, "has an n that is no power of two from 2^14 to 2^20")
-    sizes = {"kid": 32, "x": 32, "salt": 16, "nonce": 12, "ciphertext": _SEED_SIZE + 16}
+    sizes = {"salt": 16, "nonce": 12, "ciphertext": _SEED_SIZE + 16}
     for name, size in sizes.items():
         _require_hex(getattr(envelope, name), size, f"{where}: {name}")
-    if _format_envelope(envelope) != data:
-        raise ParseError(where, "is not in its one spelling")
-    return envelope
 
 
 def _require_hex(text: str, size: int, where: str) -> None:
@@ -195,11 +307,6 @@ def _require_hex(text: str, size: int, where: str) -> None:
 
 
 def _read_source(source: str) -> bytes:
-    if source.startswith(_PKCS11):
-        raise KeyfileError(
-            f"{source}: keys in hardware need the extra tagtrail[pkcs11], which is not "
-            "installed and not in this version; use a key file"
-        )
     if source.startswith(_ENVIRONMENT):
         name = source.removeprefix(_ENVIRONMENT)
         text = os.environ.get(name)  # noqa: TID251 - the key's owner named this variable

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.optional import ROOT, Broker, absent, free_port, start_mosquitto, stop
+from tests.tokens import Tokens, make_tokens
 
 # The machines are noisy: no test fails for being slow, and a failure prints how to repeat it.
 settings.register_profile(
@@ -30,3 +31,9 @@ def mosquitto(tmp_path: Path) -> Iterator[Broker]:
     broker = start_mosquitto(tmp_path / "broker", free_port())
     yield broker
     stop(broker.process)
+
+
+@pytest.fixture(scope="session")
+def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+    """Return the tokens of a real SoftHSM2; the driver reads their place once a process."""
+    return make_tokens(tmp_path_factory.mktemp("softhsm"))

@@ -2,7 +2,7 @@
 
 A test that needs something optional asks for its fixture. Where the thing is
 absent the test is skipped and says what was missing, unless the environment
-variable `TAGTRAIL_REQUIRE` names it (`mosquitto,postgresql,nats,shared,go`): then
+variable `TAGTRAIL_REQUIRE` names it (`mosquitto,postgresql,nats,shared,go,softhsm`): then
 the absence is a failure, so that continuous integration cannot pass by skipping.
 """
 

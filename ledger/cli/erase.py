@@ -19,7 +19,6 @@ import typer
 
 from ledger.cli.keys import Folder, Reach, Server, find_key, sign_next
 from ledger.errors import ParseError, RefusedError
-from ledger.keyfile import load_signer
 from ledger.statement import Erasure
 from ledger.tlog.merkle import Hash
 from ledger.trust.state import DEVICE, GATEWAY
@@ -47,7 +46,7 @@ def erase(  # noqa: PLR0913 - one for each option
         int, typer.Option(min=0, help="0 none, 1 asked by a person, 2 retention, 3 mistake.")
     ],
     by: Annotated[
-        Path | None, typer.Option("--by", help="The key file that signs the notice.")
+        str | None, typer.Option("--by", help="The key that signs the notice.")
     ] = None,
     who: Annotated[
         str, typer.Option(help="Who asked for it: only a salted hash gets into the log.")
@@ -59,7 +58,7 @@ def erase(  # noqa: PLR0913 - one for each option
     """Erase events: first the notice in the log, then their bytes, for good."""
     reach = Reach(folder, ledger)
     source = by or _party_key(folder, entry)
-    signer = load_signer(source, reach.passphrase())
+    signer = reach.load_signer(source)
     origin, keys = reach.load_keys()
     own = find_key(keys, signer.kid.hex())
     if own["role"] in (GATEWAY, DEVICE) and not last_word:

@@ -30,6 +30,9 @@ def init(
     ledger: Annotated[
         str, typer.Option(help="The URL under which the gateway will find the server.")
     ] = "http://127.0.0.1:8080",
+    log_token: Annotated[
+        str, typer.Option(help="The PKCS#11 URI of the log's key; by default a new key file.")
+    ] = "",
 ) -> None:
     """Make a ledger: its keys, its first entries, its first checkpoint.
 
@@ -43,7 +46,13 @@ def init(
     )
     founded = create_ledger(
         folder,
-        Founding(origin=origin, operator=operator, parties=parties, ledger_url=ledger),
+        Founding(
+            origin=origin,
+            operator=operator,
+            parties=parties,
+            ledger_url=ledger,
+            log_token=log_token,
+        ),
     )
     typer.echo(f"made the ledger {founded.origin} in {folder}")
     typer.echo(f"log key   {founded.vkey}")

@@ -15,10 +15,16 @@ import msgspec
 import typer
 
 from ledger.config import find_passphrase, load_trust
-from ledger.cose import Ed25519Signer
+from ledger.cose import Signer
 from ledger.disclosure import Submission, encode_submission
 from ledger.errors import ParseError, RefusedError, TagtrailError
-from ledger.keyfile import create_keyfile, load_signer, read_public_key
+from ledger.keyfile import (
+    create_keyfile,
+    load_signer,
+    needs_passphrase,
+    read_public_key,
+    store_token_key,
+)
 from ledger.statement import (
     Body,
     Claims,
@@ -35,7 +41,7 @@ app = typer.Typer(no_args_is_help=True, help="Make keys, and say in the log what
 
 Folder = Annotated[Path | None, typer.Option("--dir", help="The ledger's folder.")]
 Server = Annotated[str | None, typer.Option("--ledger", help="The URL of its server.")]
-By = Annotated[Path, typer.Option("--by", help="The key file that signs the statement.")]
+By = Annotated[str, typer.Option("--by", help="The key that signs the statement.")]
 Kid = Annotated[str, typer.Argument(help="The key's kid in hex, or enough of its start.")]
 
 
@@ -46,9 +52,12 @@ class Reach:
     folder: Path | None
     url: str | None
 
-    def passphrase(self) -> bytes:
-        """Return what opens the key files."""
-        return find_passphrase(self.folder or Path())
+    def load_signer(self, source: Path | str) -> Signer:
+        """Return the signer whose key `source` names, opened by the passphrase found here."""
+        return load_signer(
+            source,
+            find_passphrase(self.folder or Path()) if needs_passphrase(source) else b"",
+        )
 
     def load_keys(self) -> tuple[str, list[dict[str, Any]]]:
         """Return the log's origin and its keys."""
@@ -105,10 +114,16 @@ def make(
     iss: Annotated[str, typer.Option(help="The URI of the party it will speak for.")],
     role: Annotated[str, typer.Option(help="party, gateway, device, log, privacy, …")],
     folder: Folder = None,
+    token: Annotated[
+        str | None, typer.Option(help="Make no key: name this one, by its PKCS#11 URI.")
+    ] = None,
 ) -> None:
     """Make a key file; it may say nothing until it is enrolled."""
-    passphrase = find_passphrase(folder or Path())
-    public = create_keyfile(path, passphrase=passphrase, iss=iss, role=role)
+    if token is not None:
+        public = store_token_key(path, token, (iss, role))
+    else:
+        passphrase = find_passphrase(folder or Path())
+        public = create_keyfile(path, passphrase=passphrase, iss=iss, role=role)
     typer.echo(f"made {path}  kid {public.kid.hex()}")
 
 
@@ -134,7 +149,7 @@ def list_keys(
 @app.command("admit")
 @app.command("enrol")
 def enrol(  # noqa: PLR0913 - one parameter for each option
-    path: Annotated[Path, typer.Argument(help="The key file to enrol.")],
+    path: Annotated[str, typer.Argument(help="The key file to enrol.")],
     *,
     by: By,
     folder: Folder = None,
@@ -145,7 +160,7 @@ def enrol(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Enrol a key: the operator admits a party, a party enrols its gateways and devices."""
     reach = Reach(folder, ledger)
-    new = load_signer(path, reach.passphrase())
+    new = reach.load_signer(path)
     public = read_public_key(path)
     origin, _ = reach.load_keys()
     body = Key(
@@ -165,7 +180,7 @@ def enrol(  # noqa: PLR0913 - one parameter for each option
 @app.command("rotate")
 def rotate(
     kid: Kid,
-    path: Annotated[Path, typer.Argument(help="The new key file.")],
+    path: Annotated[str, typer.Argument(help="The new key file.")],
     *,
     by: By,
     folder: Folder = None,
@@ -173,7 +188,7 @@ def rotate(
 ) -> None:
     """Close a key and open a new one in its place, with the same powers."""
     reach = Reach(folder, ledger)
-    new = load_signer(path, reach.passphrase())
+    new = reach.load_signer(path)
     origin, keys = reach.load_keys()
     old = find_key(keys, kid)
     body = Key(
@@ -251,7 +266,7 @@ def last_of(key: dict[str, Any]) -> Last | None:
     return Last(key["next_seq"] - 1, parse_hash(bytes.fromhex(key["last_id"])))
 
 
-def _end(reach: Reach, by: Path, kid: str, op: KeyOp, since: int | None) -> None:
+def _end(reach: Reach, by: str, kid: str, op: KeyOp, since: int | None) -> None:
     old = find_key(reach.load_keys()[1], kid)
     body = Key(
         op=op,
@@ -264,9 +279,9 @@ def _end(reach: Reach, by: Path, kid: str, op: KeyOp, since: int | None) -> None
     _say(reach, by, body)
 
 
-def _say(reach: Reach, by: Path, body: Key) -> None:
-    """Sign `body` with the key file `by`, at the end of its chain, and submit it."""
-    signer = load_signer(by, reach.passphrase())
+def _say(reach: Reach, by: str, body: Key) -> None:
+    """Sign `body` with the key `by`, at the end of its chain, and submit it."""
+    signer = reach.load_signer(by)
     origin, keys = reach.load_keys()
     own = find_key(keys, signer.kid.hex())
     statement = sign_next(signer, origin, own, body)
@@ -274,7 +289,7 @@ def _say(reach: Reach, by: Path, body: Key) -> None:
     typer.echo(f"entry {index}: {KeyOp(body.op).name.lower()} {body.kid.hex()}")
 
 
-def sign_next(signer: Ed25519Signer, origin: str, own: dict[str, Any], body: Body) -> bytes:
+def sign_next(signer: Signer, origin: str, own: dict[str, Any], body: Body) -> bytes:
     """Return `body` as the next statement of the key `own`, where it keeps no other state."""
     if own["seen_size"]:
         raise ParseError("--by", "that key names checkpoints; sign where its state is kept")

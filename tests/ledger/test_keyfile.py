@@ -123,11 +123,6 @@ def test_a_key_may_come_from_the_environment(
         load_signer("env:TAGTRAIL_KEY", PASSPHRASE)
 
 
-def test_a_pkcs11_uri_is_recognised_and_refused() -> None:
-    with pytest.raises(KeyfileError, match=r"tagtrail\[pkcs11\]"):
-        load_signer("pkcs11:token=gateway;object=key", PASSPHRASE)
-
-
 @pytest.mark.parametrize(
     ("change", "why"),
     [
