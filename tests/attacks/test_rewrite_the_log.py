@@ -76,6 +76,21 @@ def test_a_repeated_entry_is_named(attacked: Path) -> None:
     assert (2, 60) in found(report)
 
 
+@pytest.mark.parametrize("index", [5, 120, 299])
+def test_an_entry_inserted_in_the_middle_is_named(attacked: Path, index: int) -> None:
+    with forge(attacked) as evidence:
+        for at in range(299, index - 1, -1):
+            evidence.execute("UPDATE entry SET idx = ? WHERE idx = ?", (at + 1, at))
+        evidence.execute(
+            "INSERT INTO entry VALUES (?, ?)", (index, load_entry(evidence, index - 1))
+        )
+    report = audit_folder(attacked)
+    assert report.result.exit_code == 1
+    # The two that do not fit are the copy and what it is a copy of.
+    assert {(2, index - 1), (2, index)} & set(found(report))
+    assert min(at for _, at in found(report) if at is not None) >= index - 1
+
+
 def test_an_entry_inserted_at_the_end_has_no_place_in_its_chain(attacked: Path) -> None:
     with forge(attacked) as evidence:
         evidence.execute("INSERT INTO entry VALUES (300, ?)", (load_entry(evidence, 240),))

@@ -121,16 +121,19 @@ def big_log(keep: Path | None, entries: int, events: int) -> Iterator[Path]:
         yield build_big_log(Path(name) / "log", entries=entries, events=events)
 
 
-def run(folder: Path, entries: int, events: int, show: Callable[[str], object]) -> float:
+def run(
+    folder: Path, entries: int, chosen: argparse.Namespace, show: Callable[[str], object]
+) -> float:
     """Print the table of one log; return the CPU seconds of all checks with one process."""
     size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+    events = chosen.events
     show(f"\n{entries:,} entries of {events} events, {size:,.0f} MB")
     show("checks  processes  entries/s   events/s   share of what a core can    memory MiB")
     last = 0.0
     for checks in SCOPES:
         for processes in (1, 2):
             limits, runs = [], []
-            for _ in range(RUNS):
+            for _ in range(chosen.runs):
                 limits.append(measure_limits(folder, entries))
                 runs.append(audit(folder, checks, processes))
             seconds = statistics.median(one.wall for one in runs)
@@ -154,15 +157,18 @@ def main(show: Callable[[str], object] = print) -> None:
     parser.add_argument("--quick", action="store_true", help=f"{ENTRIES_QUICK} entries")
     parser.add_argument("--entries", type=int, help=f"how many entries (default {ENTRIES})")
     parser.add_argument("--events", type=int, default=1, help="events of each statement")
+    parser.add_argument(
+        "--runs", type=int, default=RUNS, help="runs of which medians are given"
+    )
     parser.add_argument("--keep", type=Path, help="where logs are kept and found again")
     chosen = parser.parse_args()
     entries = chosen.entries or (ENTRIES_QUICK if chosen.quick else ENTRIES)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    show(f"Python {platform.python_version()}, {machine}; medians of {RUNS} runs")
+    show(f"Python {platform.python_version()}, {machine}; medians of {chosen.runs} runs")
     seconds = []
     for size in (entries // 10, entries):
         with big_log(chosen.keep, size, chosen.events) as folder:
-            seconds.append(run(folder, size, chosen.events, show))
+            seconds.append(run(folder, size, chosen, show))
     show(f"\nten times the log takes {seconds[1] / seconds[0]:.1f} times as long")
     show(f"this process held {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
 
