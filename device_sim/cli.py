@@ -3,8 +3,9 @@
     tagtrail sim list
     tagtrail sim describe dairy
     tagtrail sim plan dairy --seed 7 -o plan.toml
-    tagtrail sim run dairy --seed 7 --out DIR [--broker mqtt://HOST:PORT] [--speed 60|max]
+    tagtrail sim run dairy --seed 7 --out DIR [--broker mqtt://HOST:PORT] [--speed 60|max|max/8]
     tagtrail sim score DIR/truth.jsonl --ledger URL|DIR [--json]
+    tagtrail sim scores -o docs/reference/scores.md
 
 Exit codes: 0 done, and for `score` nothing was wrong or silently missing; 1 something was;
 2 usage or input that does not parse.
@@ -12,7 +13,8 @@ Exit codes: 0 done, and for `score` nothing was wrong or silently missing; 1 som
 
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -21,25 +23,25 @@ import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
-from device_sim.library import list_scenarios, load_scenario, store_run
+from device_sim.league import make_scores
+from device_sim.library import list_scenarios, load_scenario, store_performance
 from device_sim.network import draw_network
 from device_sim.plan import format_plan
-from device_sim.play import Run, play
+from device_sim.play import Performance
 from device_sim.publish import Progress as Report
 from device_sim.publish import publish
 from device_sim.scenario import build_world
-from device_sim.score import ScoreReport, opened_ledger, score
+from device_sim.score import opened_ledger, score
+from device_sim.scoreboard import print_score
 from ledger.errors import ParseError
 
 EXIT_NEGATIVE = 1
-FINDINGS_SHOWN = 20
+CONNECTIONS_MAX = 64
 
 app = typer.Typer(
     help="Play a simulated supply chain, and hold a ledger's answers against the truth.",
@@ -53,6 +55,12 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same bytes.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a number: --set items=1000."),
+]
+
+
+Speed = Annotated[
+    str,
+    typer.Option(help="Times as fast as real time, or `max`; `max/8` is over 8 connections."),
 ]
 
 
@@ -96,31 +104,57 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder for messages, truth, plan, acknowledgements.")
     ] = None,
-    speed: Annotated[str, typer.Option(help="Times as fast as real time, or `max`.")] = "max",
+    speed: Speed = "max",
     changes: Settings = None,
 ) -> None:
     """Play a scenario into files (--out), a broker (--broker), or both."""
     if broker is None and out is None:
         raise typer.BadParameter("say where to: --broker URL, --out DIR, or both")
-    factor = _parse_speed(speed)
-    played = play(load_scenario(scenario, changes or ()), seed)
+    factor, clients = _parse_speed(speed)
+    loaded = load_scenario(scenario, changes or ())
+    show = Performance(loaded, seed)
     if out is not None:
-        store_run(played, out)
-    _say(_summary(played))
+        with _progress("making", show) as report:
+            made = store_performance(show, out, report)
+        _say(
+            f"{loaded.name}, seed {seed}: {made} messages with {show.reads} reads and "
+            f"{show.samples} samples about {loaded.items} items"
+        )
+        show = Performance(loaded, seed)
     if broker is not None:
-        with _progress("publishing") as report:
+        with _progress("publishing", show) as report:
             published = publish(
-                played.messages,
+                show.messages(),
                 broker,
                 acks=None if out is None else out / "acks.jsonl",
                 speed=factor,
                 progress=report,
+                clients=clients,
             )
         rate = published.messages / max(published.seconds, 0.001)
         _say(
             f"{published.messages} messages acknowledged in {published.seconds:.1f} s "
             f"({rate:.0f}/s, {published.connections} connections)"
         )
+
+
+@app.command()
+def scores(
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the page here.")
+    ] = None,
+    seed: Seed = 1,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A scenario; all of them by default.")
+    ] = None,
+) -> None:
+    """Play every scenario through gateway and ledger, and print how the answers fare."""
+    names = only or [one for one in list_scenarios() if one != "stress"]
+    page = make_scores(names, seed, say=_say)
+    if out is None:
+        typer.echo(page, nl=False)
+    else:
+        out.write_text(page, encoding="utf-8")
 
 
 @app.command("score")
@@ -131,7 +165,7 @@ def score_answers(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare a ledger's answer about every item with the truth."""
-    with opened_ledger(ledger) as url, _progress("asking") as progress:
+    with opened_ledger(ledger) as url, _asking() as progress:
         report = score(truth, url, progress=progress)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
@@ -141,44 +175,21 @@ def score_answers(
         raise typer.Exit(EXIT_NEGATIVE)
 
 
-def print_score(report: ScoreReport, console: Console) -> None:
-    """Print the table of a score and the first findings."""
-    title = f"{report.scenario}, seed {report.seed}: {report.items} items, {report.sold} sold"
-    table = Table("claim", title=title, title_justify="left")
-    for column in ("right", "named gap", "unknowable", "silent hole", "wrong"):
-        table.add_column(column, justify="right")
-    for aspect, counts in report.aspects.items():
-        table.add_row(aspect, *(str(count) for count in counts.values()))
-    console.print(table)
-    console.print(
-        f"complete answers: {report.complete} of {report.items} ({report.share:.1%}); "
-        f"sold items: {report.sold_complete} of {report.sold} ({report.sold_share:.1%})"
-    )
-    for finding in report.findings[:FINDINGS_SHOWN]:
-        text = f"  {finding.verdict}: {finding.epc} {finding.aspect}: {finding.what}"
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
-    hidden = len(report.findings) - FINDINGS_SHOWN
-    if hidden > 0:
-        console.print(f"  and {hidden} more; --json prints all")
-
-
-def _summary(played: Run) -> str:
-    return (
-        f"{played.scenario.name}, seed {played.seed}: {len(played.messages)} messages with "
-        f"{played.reads} reads and {played.samples} samples about {played.scenario.items} items"
-    )
-
-
-def _parse_speed(text: str) -> float | None:
-    if text == "max":
-        return None
+def _parse_speed(text: str) -> tuple[float | None, int]:
+    """Return how fast, None as fast as possible, and over how many connections."""
+    pace, _, over = text.partition("/")
+    if "/" in text and not (over.isdecimal() and 1 <= int(over) <= CONNECTIONS_MAX):
+        raise ParseError("--speed", f"{over!r} connections are not 1 to {CONNECTIONS_MAX}")
+    clients = int(over or 1)
+    if pace == "max":
+        return None, clients
     try:
-        factor = float(text)
+        factor = float(pace)
     except ValueError as error:
-        raise ParseError("--speed", f"{text!r} is neither a number nor `max`") from error
+        raise ParseError("--speed", f"{pace!r} is neither a number nor `max`") from error
     if not 0 < factor < 1e9:  # noqa: PLR2004 - faster is `max`
-        raise ParseError("--speed", f"{text} is not above 0 and below 1e9")
-    return factor
+        raise ParseError("--speed", f"{pace} is not above 0 and below 1e9")
+    return factor, clients
 
 
 def _say(text: str) -> None:
@@ -186,12 +197,35 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Report]:
-    """Yield a callback that draws a bar on a terminal and is silent elsewhere."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def _progress(what: str, show: Performance) -> Iterator[Report]:
+    """Yield a callback that draws simulated time, rate and time left on a terminal."""
+    began = time.monotonic()
+    from_us, to_us = show.span_us
+    with _bar(what) as bar:
+        task = bar.add_task(what, total=to_us - from_us, said="")
+
+        def report(done: int, time_us: int) -> None:
+            rate = done / max(time.monotonic() - began, 0.001)
+            said = f"{done:,} messages, {rate:,.0f}/s"
+            bar.update(task, completed=time_us - from_us, said=said)
+
+        yield report
+
+
+@contextmanager
+def _asking() -> Iterator[Callable[[int, int], None]]:
+    with _bar("asking") as bar:
+        task = bar.add_task("asking", total=None, said="")
+        yield lambda done, every: bar.update(
+            task, completed=done, total=every, said=f"{done} of {every}"
+        )
+
+
+def _bar(what: str) -> Progress:
+    """Return a progress bar that is silent where there is no terminal."""
+    columns = (
+        TextColumn(what), BarColumn(), TextColumn("{task.fields[said]}"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
     console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())

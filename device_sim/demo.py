@@ -35,11 +35,11 @@ from rich.progress import (
 )
 
 from device_sim.broker import start_broker
-from device_sim.cli import print_score
 from device_sim.library import load_scenario, store_run
 from device_sim.play import Run, play
 from device_sim.publish import publish
 from device_sim.score import ScoreReport, score
+from device_sim.scoreboard import print_score
 from ingest.health import Health, read_health
 from ledger.errors import TagtrailError
 

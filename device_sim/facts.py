@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from device_sim.spans import During
 from device_sim.truth import FORMAT
 from ledger.errors import ParseError
 from ledger.gs1.epc import canonical_key
@@ -20,17 +21,24 @@ Line = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class During:
-    """`what` held from one instant to another; None is an open end."""
+class Crossing:
+    """One pass of a station: what the station does, and when."""
 
-    what: str
+    station: str
+    does: str
     from_us: int
-    to_us: int | None
+    to_us: int
 
-    def meets(self, from_us: int, to_us: int, slack_us: int) -> bool:
-        """Tell whether this overlaps a span widened by `slack_us` on both sides."""
-        end_us = self.to_us if self.to_us is not None else to_us
-        return self.from_us <= to_us + slack_us and from_us - slack_us <= end_us
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault as labelled; `things` are keys."""
+
+    kind: str
+    where: str
+    from_us: int
+    to_us: int
+    things: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +70,8 @@ class Facts:
     samples: dict[str, dict[int, float]] = field(default_factory=dict)
     inside: dict[str, list[During]] = field(default_factory=dict)
     missed: dict[str, set[str]] = field(default_factory=dict)
+    crossed: dict[str, list[Crossing]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
 
     def containers(self, key: str) -> list[During]:
         """Return everything that `key` was in, at any depth, each with the common span."""
@@ -137,7 +147,19 @@ def _take(facts: Facts, line: Line) -> None:
             facts.lots[thing.key] = thing
         case "missed":
             facts.missed.setdefault(canonical_key(line["epc"]), set()).add(line["does"])
-        case _:  # batches and faults are for people; no claim is held against them
+        case "pass":
+            crossing = Crossing(line["station"], line["does"], line["from"], line["to"])
+            for epc in line["epcs"]:
+                facts.crossed.setdefault(canonical_key(epc), []).append(crossing)
+        case "fault":
+            things = frozenset(map(canonical_key, line["things"]))
+            facts.faults.append(
+                Fault(
+                    kind=line["fault"], where=line["where"], from_us=line["from"],
+                    to_us=line["to"], things=things,
+                )
+            )  # fmt: skip
+        case _:  # batches are for people; no claim is held against them
             return
 
 

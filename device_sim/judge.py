@@ -20,22 +20,26 @@ The answer is the JSON of `GET /provenance/{epc}` (docs/reference/provenance.md)
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from device_sim.facts import During, Facts, Thing, device_key
+from device_sim.facts import Facts, Thing, device_key
+from device_sim.spans import BEGINNING_US, During, before, format_span, or_else, without
+from device_sim.verdicts import (
+    ASPECTS,
+    MEASURES,
+    Finding,
+    Gap,
+    Judgement,
+    Tally,
+    Verdict,
+)
 from device_sim.world import format_time, parse_time
 from ledger.errors import ParseError
 from ledger.gs1.epc import canonical_key
 
-Verdict = Literal["right", "named", "unknowable", "silent", "wrong"]
 Row = Mapping[str, Any]
 
-VERDICTS: tuple[Verdict, ...] = ("right", "named", "unknowable", "silent", "wrong")
-ASPECTS = (
-    "farm lots", "path", "custody", "containment", "exposure", "sale", "state", "upstream",
-)  # fmt: skip
 # Which kinds of gap admit that an aspect is not known, beside those that admit anything.
 ANY_GAPS = frozenset({"no_events", "withheld", "truncated"})
 ORIGIN_GAPS = ANY_GAPS | {
@@ -53,27 +57,13 @@ GAPS_OF = {
     "exposure": ANY_GAPS
     | {"no_origin", "no_conditions", "partial_sensor_window", "moved_unseen"},
 }
+# What a perfect network says of an item that crosses a station.
+STEPS: Mapping[str, str] = {
+    "assemble": "assembling",
+    "case": "packing", "palletise": "packing", "sell": "retail_selling",
+}  # fmt: skip
 CELSIUS_SLACK = 0.0015
-BEGINNING_US = 0
 ROLES = ("owner", "possessor")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is not right about one aspect of one item."""
-
-    epc: str
-    aspect: str
-    verdict: Verdict
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Gap:
-    kind: str
-    thing: str
-    from_us: int | None
-    to_us: int | None
 
 
 def judge_item(facts: Facts, item: Thing, answer: Row | None) -> list[Finding]:
@@ -81,16 +71,32 @@ def judge_item(facts: Facts, item: Thing, answer: Row | None) -> list[Finding]:
 
     Raises `ParseError` when the answer does not have the shape of an answer.
     """
+    return list(judge_answer(facts, item, answer).findings)
+
+
+def judge_answer(facts: Facts, item: Thing, answer: Row | None) -> Judgement:
+    """Return findings, counts and gaps of an answer; raises as `judge_item` does."""
     if answer is None:
-        unread = {"fill", "case", "sell"} <= facts.missed.get(item.key, set())
+        crossed = {one.does for one in facts.crossed.get(item.key, ())}
+        unread = bool(crossed) and crossed <= facts.missed.get(item.key, set())
         verdict: Verdict = "unknowable" if unread else "silent"
         what = "the ledger never heard of the item"
-        return [Finding(item.epc, aspect, verdict, what) for aspect in ASPECTS]
+        nothing = tuple(Finding(item.epc, aspect, verdict, what) for aspect in ASPECTS)
+        return Judgement(nothing, {}, ())
     try:
         case = _Case(facts, item, answer)
-        return list(dict.fromkeys(case.findings()))
+        findings = tuple(dict.fromkeys(case.findings()))
+        return Judgement(findings, case.tallies, tuple(case.gaps))
     except (KeyError, TypeError, ValueError) as error:
         raise ParseError(f"the answer about {item.epc}", f"is no answer: {error!r}") from error
+
+
+def gaps_of(answer: Row) -> list[Gap]:
+    """Return the gaps that an answer names."""
+    return [
+        Gap(one["kind"], canonical_key(one["epc"]), _instant(one["from"]), _instant(one["to"]))
+        for one in answer["gaps"]
+    ]
 
 
 class _Case:
@@ -100,22 +106,16 @@ class _Case:
         self.facts = facts
         self.item = item
         self.answer = answer
+        self.tallies = {name: Tally() for name in MEASURES}
         self.seen: dict[str, int] = {}
         for one in answer["events"]:
             key, time_us = canonical_key(one["epc"]), parse_time(one["event_time"])
             self.seen[key] = max(time_us, self.seen.get(key, time_us))
-        self.gaps = [
-            _Gap(
-                one["kind"],
-                canonical_key(one["epc"]),
-                _instant(one["from"]),
-                _instant(one["to"]),
-            )
-            for one in answer["gaps"]
-        ]
+        self.gaps = gaps_of(answer)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield every finding, aspect by aspect."""
+        """Yield every finding, aspect by aspect, and count as they go."""
+        self._count_events()
         yield from self._judge_lots()
         for aspect, found in self._judge_thing(self.item, None):
             yield Finding(self.item.epc, aspect, *found)
@@ -127,7 +127,14 @@ class _Case:
                 yield Finding(self.item.epc, "upstream", verdict, f"{lot.epc} {aspect}: {what}")
 
     def _judge_lots(self) -> Iterator[Finding]:
-        for key in sorted(self._claimed_lots(certainly=True) - self.item.lots):
+        claimed = self._claimed_lots(certainly=True)
+        self.tallies["derivation"].add(
+            Tally(
+                len(claimed), len(claimed & self.item.lots), len(self.item.lots),
+                len(self._claimed_lots() & self.item.lots),
+            )
+        )  # fmt: skip
+        for key in sorted(claimed - self.item.lots):
             yield Finding(self.item.epc, "farm lots", "wrong", f"{key} is not in it")
         named = any(one.kind in ORIGIN_GAPS and one.thing == self.item.key for one in self.gaps)
         for key in sorted(self.item.lots - self._claimed_lots()):
@@ -171,37 +178,39 @@ class _Case:
     ) -> Iterator[tuple[Verdict, str]]:
         """Hold a claimed timeline against the true one; claims are (claim, certain)."""
         slack_us, last_us = self.facts.tolerance_us, self._last_seen(about[0])
-        right = [During(one.what, one.from_us, _before(one.to_us, end_us)) for one in truth]
+        right = [During(one.what, one.from_us, before(one.to_us, end_us)) for one in truth]
         right = [one for one in right if one.to_us is not None and one.from_us < one.to_us]
         for claim, certain in claims:
             if claim.from_us == BEGINNING_US:
                 continue
-            clipped = (claim.from_us, min(_before(claim.to_us, last_us), end_us))
-            wrong = _without(
-                clipped, [one for one in right if one.what == claim.what], slack_us
-            )
+            clipped = (claim.from_us, min(before(claim.to_us, last_us), end_us))
+            wrong = without(clipped, [one for one in right if one.what == claim.what], slack_us)
             blind = claim.to_us is None and self._labelled(about[0], claim.what)
+            if certain:
+                self.tallies[about[1]].add(Tally(1, int(not wrong or blind)))
             for from_us, to_us in wrong if certain else ():
                 yield (
                     ("unknowable" if blind else "wrong"),
-                    f"{claim.what} {_span(from_us, to_us)}",
+                    f"{claim.what} {format_span(from_us, to_us)}",
                 )
         for one in right:
             same = [claim for claim, _ in claims if claim.what == one.what]
-            for missing in _without((one.from_us, _before(one.to_us, end_us)), same, slack_us):
+            holes = without((one.from_us, before(one.to_us, end_us)), same, slack_us)
+            self.tallies[about[1]].add(Tally(true=1, found=int(not holes)))
+            for missing in holes:
                 verdict = self._excuse(about, *missing)
-                yield verdict, f"{one.what} missing {_span(*missing)}"
+                yield verdict, f"{one.what} missing {format_span(*missing)}"
 
     def _excuse(self, about: tuple[Thing, str], from_us: int, to_us: int) -> Verdict:
         """Return what a hole in the answer is, from its gaps and the labels of the truth."""
         slack_us, (thing, aspect) = self.facts.tolerance_us, about
         keys = [thing.key, *(one.what for one in self.facts.containers(thing.key))]
         admitted = [
-            During(one.kind, _or(one.from_us, from_us), _or(one.to_us, to_us))
+            During(one.kind, or_else(one.from_us, from_us), or_else(one.to_us, to_us))
             for one in self.gaps
             if one.kind in GAPS_OF[aspect] and one.thing in keys
         ]
-        if not _without((from_us, to_us), admitted, slack_us):
+        if not without((from_us, to_us), admitted, slack_us):
             return "named"
         late = from_us >= self._last_seen(thing) - slack_us
         return "unknowable" if late and self._labelled(thing) else "silent"
@@ -252,10 +261,16 @@ class _Case:
             told |= series
             if not _possible(row):
                 yield from self._check_readings(row, series, allowed)
+        self.tallies["exposure"].add(
+            Tally(len(told), len(told & allowed), len(allowed), len(told & allowed))
+        )
         missing = sorted(time_us for _, time_us in allowed - told)
         if missing:
             verdict = self._excuse((thing, "exposure"), missing[0], missing[-1])
-            yield verdict, f"{len(missing)} samples missing {_span(missing[0], missing[-1])}"
+            yield (
+                verdict,
+                f"{len(missing)} samples missing {format_span(missing[0], missing[-1])}",
+            )
 
     def _check_readings(
         self, row: Row, series: set[tuple[str, int]], allowed: set[tuple[str, int]]
@@ -275,6 +290,39 @@ class _Case:
         ):  # some of the samples have no colder and no warmer one than all of them
             if beyond > CELSIUS_SLACK or (not fewer and abs(beyond) > CELSIUS_SLACK):
                 yield "wrong", f"{where}: {name} {claimed}, truly {true}"
+
+    def _count_events(self) -> None:
+        """Count the events that name the item against the passes that it truly made."""
+        steps = {"commissioning", *STEPS.values()}
+        told = [
+            (one["biz_step"], parse_time(one["event_time"]))
+            for one in self.answer["events"]
+            if one["via"] == "direct" and canonical_key(one["epc"]) == self.item.key
+        ]
+        told = [one for one in told if one[0] in steps]
+        slack_us = self.facts.tolerance_us
+        true = self._true_events()
+
+        def same(event: tuple[str, int], crossing: tuple[str, int, int]) -> bool:
+            step, from_us, to_us = crossing
+            return event[0] == step and from_us - slack_us <= event[1] <= to_us + slack_us
+
+        self.tallies["events"].add(
+            Tally(
+                len(told), sum(any(same(one, way) for way in true) for one in told),
+                len(true), sum(any(same(one, way) for one in told) for way in true),
+            )
+        )  # fmt: skip
+
+    def _true_events(self) -> list[tuple[str, int, int]]:
+        """Return what a perfect network says of the item: the step, and when it was."""
+        made_us, true = self.item.made_us, []
+        for one in self.facts.crossed.get(self.item.key, ()):
+            if one.does in STEPS:
+                true.append((STEPS[one.does], one.from_us, one.to_us))
+            if one.does in {"fill", "make"} or made_us == one.to_us:
+                true.append(("commissioning", made_us, made_us))
+        return true
 
     def _judge_sale(self) -> Iterator[Finding]:
         sold_us = self.item.sold_us
@@ -328,7 +376,7 @@ class _Case:
 
 def _claim(row: Row, what: str) -> During:
     """Return a claimed span; an unknown start is the beginning of time."""
-    return During(what, _or(_instant(row["from"]), BEGINNING_US), _instant(row["to"]))
+    return During(what, or_else(_instant(row["from"]), BEGINNING_US), _instant(row["to"]))
 
 
 def _possible(row: Row) -> bool:
@@ -337,31 +385,3 @@ def _possible(row: Row) -> bool:
 
 def _instant(text: str | None) -> int | None:
     return None if text is None else parse_time(text)
-
-
-def _or(time_us: int | None, open_us: int) -> int:
-    return open_us if time_us is None else time_us
-
-
-def _before(to_us: int | None, end_us: int) -> int:
-    return end_us if to_us is None else min(to_us, end_us)
-
-
-def _without(
-    span: tuple[int, int], covers: Iterable[During], slack_us: int
-) -> list[tuple[int, int]]:
-    """Return what `covers` leave of `span`, but for pieces not longer than the slack."""
-    pieces = [span]
-    for one in covers:
-        end_us = span[1] if one.to_us is None else one.to_us
-        pieces = [
-            piece
-            for start, end in pieces
-            for piece in ((start, min(end, one.from_us)), (max(start, end_us), end))
-            if piece[0] < piece[1]
-        ]
-    return [piece for piece in pieces if piece[1] - piece[0] > slack_us]
-
-
-def _span(from_us: int, to_us: int) -> str:
-    return f"from {format_time(from_us)} to {format_time(to_us)}"

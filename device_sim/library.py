@@ -8,17 +8,18 @@ topic, simulated time, payload as text or else in base64: `tagtrail gateway repl
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 
-from device_sim.play import Run
+from device_sim.play import Performance, Run
 from device_sim.scenario import Scenario
 from device_sim.scenariofile import parse_scenario
 from device_sim.world import Message, format_time
 from ledger.errors import ParseError
 
 SCENARIO_BYTES_MAX = 1_000_000
+PROGRESS_EVERY = 500
 _SUFFIX = ".toml"
 
 
@@ -63,16 +64,48 @@ def _parse_setting(setting: str) -> tuple[str, int]:
 
 
 def store_run(run: Run, folder: Path) -> None:
-    """Write messages, truth and plan of `run` into `folder`, over what is there.
+    """Write messages, truth and plan of `run` into `folder`, over what is there."""
+    _store(folder, run.messages, run.truth, run.plan_text)
 
-    The truth is written last: a folder that has one is whole.
+
+def store_performance(
+    show: Performance, folder: Path, progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Write a run into `folder` as it is made; return how many messages it has.
+
+    `progress` is called now and then with how many there are, and the time of the last.
     """
+    count = 0
+
+    def counted() -> Iterator[Message]:
+        nonlocal count
+        for count, message in enumerate(show.messages(), start=1):
+            if progress is not None and count % PROGRESS_EVERY == 0:
+                progress(count, message.time_us)
+            yield message
+
+    _store(folder, counted(), _late(show.truth), show.plan_text)
+    return count
+
+
+def _late(lines: Callable[[], Iterable[str]]) -> Iterator[str]:
+    """Yield lines that cannot be asked for before the messages are made."""
+    yield from lines()
+
+
+def _store(
+    folder: Path, messages: Iterable[Message], truth: Iterable[str], plan_text: str
+) -> None:
+    """Write a run; the truth last, so that a folder that has one is whole."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "truth.jsonl").unlink(missing_ok=True)
     with (folder / "messages.ndjson").open("w", encoding="utf-8") as file:
-        for message in run.messages:
-            file.write(_line(message) + "\n")
-    (folder / "plan.toml").write_text(run.plan_text, encoding="utf-8")
-    (folder / "truth.jsonl").write_text("\n".join(run.truth) + "\n", encoding="utf-8")
+        file.writelines(_line(message) + "\n" for message in messages)
+    (folder / "plan.toml").write_text(plan_text, encoding="utf-8")
+    part = folder / "truth.jsonl.part"
+    with part.open("w", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in truth)
+    part.rename(folder / "truth.jsonl")
 
 
 def _line(message: Message) -> str:

@@ -1,9 +1,9 @@
 """Publishing: sends a run to an MQTT broker at QoS 1 and remembers what was acknowledged.
 
-At most `IN_FLIGHT_MAX` messages wait for their PUBACK, so a slow broker slows the run down
-(a closed loop). When the connection is lost, the client connects again and sends what was
-not acknowledged once more, with the same payload; the broker may then have it twice, never
-not at all.
+At most `IN_FLIGHT_MAX` messages a connection wait for their PUBACK, so a slow broker slows
+the run down (a closed loop). Thousands of readers share a few connections, each topic one.
+When a connection is lost, its client connects again and sends what was not acknowledged
+once more, with the same payload; the broker may then have it twice, never not at all.
 
 Each acknowledgement is one line of `acks.jsonl`:
 
@@ -17,12 +17,15 @@ of the last few milliseconds; a message without a line may or may not be with th
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty, Full, Queue, SimpleQueue
 from typing import IO, Self
 from urllib.parse import urlsplit
+from zlib import crc32
 
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
@@ -38,6 +41,7 @@ _CONNECT_S_MAX = 10.0
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883}
 
 Progress = Callable[[int, int], None]
+Numbered = tuple[int, Message]
 
 
 class PublishError(TagtrailError):
@@ -80,47 +84,118 @@ def parse_broker(url: str) -> Address:
 
 
 def publish(
-    messages: Sequence[Message],
+    messages: Iterable[Message],
     broker: str,
     *,
     acks: Path | None = None,
     speed: float | None = None,
     progress: Progress | None = None,
+    clients: int = 1,
 ) -> Published:
-    """Publish `messages` in order and return when every one is acknowledged.
+    """Publish `messages` and return when every one is acknowledged.
 
-    `speed` is simulated seconds per second of wall clock, None as fast as the broker
-    acknowledges. `acks` is appended to. `progress` is called with (acknowledged, all).
-    Raises `PublishError` when the broker is not there or goes away for too long.
+    `messages` are in order of time; none is kept once it is acknowledged. They are sent in
+    order, over more than one of `clients` connections in order for each topic. `speed` is
+    simulated seconds per second of wall clock, None as fast as the broker acknowledges.
+    `acks` is appended to. `progress` is called with what is acknowledged: how many messages,
+    and the time of the newest. Raises `PublishError` when the broker is not there or goes
+    away for too long.
     """
-    began = time.monotonic()
-    with _Sender(parse_broker(broker), messages, progress) as sender:
-        if acks is None:
-            sender.send_all(None, speed)
+    began, address = time.monotonic(), parse_broker(broker)
+    with ExitStack() as stack:
+        file = None if acks is None else stack.enter_context(acks.open("a", encoding="utf-8"))
+        book = _Book(file, progress)
+        senders = [stack.enter_context(_Sender(address, book)) for _ in range(clients)]
+        if clients == 1:
+            senders[0].send_all(_paced(enumerate(messages), speed, senders[0]))
         else:
-            with acks.open("a", encoding="utf-8") as file:
-                sender.send_all(file, speed)
+            _fan_out(_paced(enumerate(messages), speed, None), senders)
         return Published(
-            messages=len(messages),
-            connections=sender.connections,
+            messages=book.done,
+            connections=sum(one.connections for one in senders),
             seconds=time.monotonic() - began,
         )
+
+
+class _Book:
+    """What is acknowledged so far, over all connections."""
+
+    def __init__(self, file: IO[str] | None, progress: Progress | None) -> None:
+        self.done = 0
+        self._file = file
+        self._progress = progress
+        self._lock = threading.Lock()
+
+    def enter(self, acked: Sequence[Numbered]) -> None:
+        """Write down what a broker acknowledged."""
+        with self._lock:
+            self.done += len(acked)
+            if self._file is not None:
+                self._file.writelines(_line(n, message) for n, message in acked)
+                self._file.flush()
+            if self._progress is not None:
+                self._progress(self.done, max(message.time_us for _, message in acked))
+
+
+def _paced(
+    messages: Iterable[Numbered], speed: float | None, sender: "_Sender | None"
+) -> Iterator[Numbered]:
+    """Yield each message when it is due; meanwhile `sender` collects acknowledgements."""
+    started, first_us = time.monotonic(), None
+    for n, message in messages:
+        if speed is not None:
+            first_us = message.time_us if first_us is None else first_us
+            due = started + (message.time_us - first_us) / SECOND_US / speed
+            while (left := due - time.monotonic()) > 0:
+                if sender is None:
+                    time.sleep(min(left, 0.2))
+                else:
+                    sender.wait(min(left, 0.2))
+        yield n, message
+
+
+def _fan_out(messages: Iterable[Numbered], senders: Sequence["_Sender"]) -> None:
+    """Hand each message to the sender of its topic; a slow one slows all down."""
+    queues: list[Queue[Numbered | None]] = [Queue(IN_FLIGHT_MAX) for _ in senders]
+    with ThreadPoolExecutor(len(senders)) as threads:
+        running = [
+            threads.submit(sender.send_all, iter(queue.get, None))
+            for sender, queue in zip(senders, queues, strict=True)
+        ]
+        try:
+            for n, message in messages:
+                at = crc32(message.topic.encode()) % len(queues)
+                _put(queues[at], (n, message), running[at])
+        finally:
+            for queue, one in zip(queues, running, strict=True):
+                _put(queue, None, one)
+        for one in running:
+            one.result()
+
+
+def _put(queue: "Queue[Numbered | None]", entry: Numbered | None, by: Future[None]) -> None:
+    """Put `entry` where `by` takes it, unless that has ended: then its error is raised."""
+    while True:
+        try:
+            queue.put(entry, timeout=0.2)
+        except Full:
+            if by.done():
+                by.result()
+                return
+        else:
+            return
 
 
 class _Sender:
     """One client; callbacks run in its network thread and only put into queues."""
 
-    def __init__(
-        self, address: Address, messages: Sequence[Message], progress: Progress | None
-    ) -> None:
+    def __init__(self, address: Address, book: _Book) -> None:
         self.connections = 0
         self._address = address
-        self._messages = messages
-        self._progress = progress
+        self._book = book
         self._room = threading.Semaphore(IN_FLIGHT_MAX)
         self._acked: SimpleQueue[int] = SimpleQueue()
-        self._waiting: dict[int, int] = {}
-        self._done = 0
+        self._waiting: dict[int, tuple[int, Message]] = {}
         self._heard = time.monotonic()
         self._up = threading.Event()
         self._refused: str | None = None
@@ -170,65 +245,57 @@ class _Sender:
         self._acked.put(mid)
         self._room.release()
 
-    def send_all(self, acks: IO[str] | None, speed: float | None) -> None:
-        """Publish everything, paced, and wait for the last acknowledgement."""
-        started = time.monotonic()
-        for n, message in enumerate(self._messages):
-            if speed is not None:
-                since_us = message.time_us - self._messages[0].time_us
-                self._wait_until(started + since_us / SECOND_US / speed, acks)
-            self._make_room(acks)
+    def send_all(self, messages: Iterable[Numbered]) -> None:
+        """Publish everything and wait for the last acknowledgement."""
+        for n, message in messages:
+            self._make_room()
             handed = self._client.publish(message.topic, message.payload, qos=1)
-            self._waiting[handed.mid] = n
-            self._collect(acks)
+            self._waiting[handed.mid] = n, message
+            self._collect()
         while self._waiting:
             self._check_stall()
-            self._collect(acks, wait_s=0.2)
+            self._collect(wait_s=0.2)
 
-    def _wait_until(self, due: float, acks: IO[str] | None) -> None:
-        while (left := due - time.monotonic()) > 0:
-            if self._waiting:
-                self._collect(acks, wait_s=min(left, 0.2))
-            else:
-                self._heard = time.monotonic()
-                time.sleep(min(left, 0.2))
+    def wait(self, seconds: float) -> None:
+        """Collect acknowledgements while nothing is due."""
+        if self._waiting:
+            self._collect(wait_s=seconds)
+        else:
+            self._heard = time.monotonic()
+            time.sleep(seconds)
 
-    def _make_room(self, acks: IO[str] | None) -> None:
+    def _make_room(self) -> None:
+        if not self._waiting:
+            self._heard = time.monotonic()
         while not self._room.acquire(timeout=0.2):
-            self._collect(acks)
+            self._collect()
             self._check_stall()
 
     def _check_stall(self) -> None:
         if time.monotonic() - self._heard > STALL_S_MAX:
             raise PublishError(
                 f"the broker has acknowledged nothing for {STALL_S_MAX:.0f} s; "
-                f"{self._done} of {len(self._messages)} messages are acknowledged"
+                f"{self._book.done} messages are acknowledged"
             )
 
-    def _collect(self, acks: IO[str] | None, wait_s: float = 0) -> None:
+    def _collect(self, wait_s: float = 0) -> None:
         """Write down the acknowledgements that came; wait for the first at most `wait_s`."""
-        lines = []
+        acked = []
         try:
             mid = self._acked.get(timeout=wait_s) if wait_s else self._acked.get_nowait()
             while True:
-                lines.append(self._line(self._waiting.pop(mid)))
+                acked.append(self._waiting.pop(mid))
                 mid = self._acked.get_nowait()
         except Empty:
             pass
-        if not lines:
-            return
-        self._heard = time.monotonic()
-        self._done += len(lines)
-        if acks is not None:
-            acks.writelines(lines)
-            acks.flush()
-        if self._progress is not None:
-            self._progress(self._done, len(self._messages))
+        if acked:
+            self._heard = time.monotonic()
+            self._book.enter(acked)
 
-    def _line(self, n: int) -> str:
-        message = self._messages[n]
-        line = {
-            "n": n, "topic": message.topic, "sha256": message.identity,
-            "acked_us": time.time_ns() // 1000,
-        }  # fmt: skip
-        return json.dumps(line, separators=(",", ":")) + "\n"
+
+def _line(n: int, message: Message) -> str:
+    line = {
+        "n": n, "topic": message.topic, "sha256": message.identity,
+        "acked_us": time.time_ns() // 1000,
+    }  # fmt: skip
+    return json.dumps(line, separators=(",", ":")) + "\n"

@@ -197,9 +197,13 @@ class ReaderFaults:
     ) -> list[Packet]:
         """Return the packets that are sent in place of these."""
         fault, span = one.fault, (crossing.start_us, crossing.end_us)
-        if fault.kind in _CLOCKS or fault.kind == "ghost":
+        if fault.kind in _CLOCKS:
             self.book.label(one.number, fault, span, _things(packets))
             self.book.touch(one.number, (packet.message for packet in packets))
+            return packets
+        if fault.kind == "ghost":
+            haunted = [each for each in packets if any(map(_is_ghost, each.reads))]
+            self.book.touch(one.number, (packet.message for packet in haunted))
             return packets
         if fault.kind == "offline":
             return self._backfill(one, packets)
@@ -318,6 +322,10 @@ def _shift(one: _Active, time_us: int) -> int:
         case _:
             shifted = time_us + int(one.fault.seconds * SECOND_US)
     return shifted // MILLISECOND_US * MILLISECOND_US
+
+
+def _is_ghost(read: Read) -> bool:
+    return read.tag.epc.startswith("urn:epc:raw:")
 
 
 def _things(packets: Iterable[Packet]) -> list[Epc]:

@@ -11,14 +11,17 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import urllib3
 
-from device_sim.facts import Facts, Thing, parse_truth
-from device_sim.judge import ASPECTS, VERDICTS, Finding, Verdict, judge_item
+from device_sim.facts import Facts, parse_truth
+from device_sim.judge import gaps_of, judge_answer
+from device_sim.measure import FaultMeasure, Measure, measure_claims, measure_faults
+from device_sim.verdicts import ASPECTS, VERDICTS, Finding, Judgement, Verdict
 from ledger.errors import ParseError, TagtrailError
 
 ASKING = 4
@@ -48,6 +51,8 @@ class ScoreReport:
     sold_complete: int
     aspects: Mapping[str, Mapping[Verdict, int]]
     findings: tuple[Finding, ...]
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    faults: tuple[FaultMeasure, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -67,7 +72,15 @@ class ScoreReport:
     def to_json(self) -> dict[str, object]:
         """Return the report as plain values; every finding is in it."""
         return {
-            **{key: value for key, value in asdict(self).items() if key != "findings"},
+            "scenario": self.scenario,
+            "seed": self.seed,
+            "items": self.items,
+            "complete": self.complete,
+            "sold": self.sold,
+            "sold_complete": self.sold_complete,
+            "aspects": self.aspects,
+            "measures": {name: one.to_json() for name, one in self.measures.items()},
+            "faults": [one.to_json() for one in self.faults],
             "share": self.share,
             "sold_share": self.sold_share,
             "ok": self.ok,
@@ -90,17 +103,41 @@ def score(
             facts = parse_truth(file, str(truth_path))
     except (OSError, UnicodeDecodeError) as error:
         raise ParseError(str(truth_path), f"cannot be read: {error}") from error
-    found: dict[str, list[Finding]] = {}
+    judged: dict[str, Judgement] = {}
     with (
         urllib3.PoolManager(maxsize=ASKING, block=True, timeout=ANSWER_S_MAX) as pool,
         ThreadPoolExecutor(ASKING) as threads,
     ):
-        asked = threads.map(lambda one: _ask(pool, url, one), facts.items.values())
+        asked = threads.map(lambda one: _ask(pool, url, one.epc), facts.items.values())
         for item, answer in zip(facts.items.values(), asked, strict=True):
-            found[item.key] = judge_item(facts, item, answer)
+            judged[item.key] = judge_answer(facts, item, answer)
             if progress is not None:
-                progress(len(found), len(facts.items))
-    return tally(facts, found)
+                progress(len(judged), len(facts.items))
+        strangers = {key: _ask(pool, url, key) for key in strangers_of(facts)}
+    return report_on(facts, judged, strangers)
+
+
+def strangers_of(facts: Facts) -> list[str]:
+    """Return the items that only faults know: fakes, which nobody made."""
+    things = {key for one in facts.faults if one.kind == "fakes" for key in one.things}
+    return sorted(things - facts.items.keys())
+
+
+def report_on(
+    facts: Facts,
+    judged: Mapping[str, Judgement],
+    strangers: Mapping[str, Mapping[str, Any] | None],
+) -> ScoreReport:
+    """Return the report on all judgements, and on the answers about strangers."""
+    report = tally(facts, {key: list(one.findings) for key, one in judged.items()})
+    gaps = {
+        key: None if answer is None else gaps_of(answer) for key, answer in strangers.items()
+    }
+    return replace(
+        report,
+        measures=measure_claims(facts, judged),
+        faults=tuple(measure_faults(facts, judged, gaps)),
+    )
 
 
 def tally(facts: Facts, found: Mapping[str, list[Finding]]) -> ScoreReport:
@@ -151,8 +188,8 @@ def opened_ledger(place: str) -> Iterator[str]:
                 process.kill()
 
 
-def _ask(pool: urllib3.PoolManager, url: str, item: Thing) -> dict[str, object] | None:
-    address = f"{url.rstrip('/')}/provenance/{quote(item.epc, safe='')}"
+def _ask(pool: urllib3.PoolManager, url: str, epc: str) -> dict[str, object] | None:
+    address = f"{url.rstrip('/')}/provenance/{quote(epc, safe='')}"
     try:
         response = pool.request("GET", address)
     except urllib3.exceptions.HTTPError as error:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from device_sim.chronicle import Life, Nesting, Story
 from device_sim.faults import FaultBook
-from device_sim.world import SECOND_US, Epc, Sample, Site, World
+from device_sim.world import SECOND_US, Epc, Sample, Site, Tag, World
 
 FORMAT = "tagtrail/truth/v1"
 
@@ -36,11 +36,21 @@ class Told:
         self.samples = samples
         self.book = book
         self.vehicles = {one.tag.epc: one for one in world.vehicles.values()}
+        self.false = {
+            epc
+            for label in book.labels.values()
+            if label.kind == "fakes"
+            for epc in label.things
+        }
         self.spans: dict[tuple[Epc, int, int | None], dict[str, object]] = {}
         self.by_vehicle: dict[str, list[Sample]] = {}
         for series in samples:
             for one in series:
                 self.by_vehicle.setdefault(one.vehicle.name, []).append(one)
+
+    def is_true(self, tag: Tag) -> bool:
+        """Tell whether a tag is on what its EPC names: no clone and no fake."""
+        return not tag.chip and tag.epc not in self.false
 
 
 def tell_truth(told: Told, scenario: str, seed: int) -> Iterator[str]:
@@ -68,6 +78,12 @@ def _lines(told: Told, scenario: str, seed: int) -> Iterator[dict[str, object]]:
             "from": nesting.from_us, "to": nesting.to_us,
         }  # fmt: skip
     yield from (_item(life, told, nests) for life in story.items.values())
+    for crossing in story.passes:
+        yield {
+            "kind": "pass", "station": crossing.station.name, "does": crossing.station.does,
+            "pass": crossing.number, "from": crossing.start_us, "to": crossing.end_us,
+            "epcs": [one.tag.epc for one in crossing.visits if told.is_true(one.tag)],
+        }  # fmt: skip
     for missed in told.book.missed:
         crossing = missed.crossing
         yield {

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from device_sim.facts import Facts, Thing, device_key, parse_truth
-from device_sim.judge import ASPECTS, judge_item
+from device_sim.judge import judge_item
 from device_sim.library import load_scenario
 from device_sim.play import Run, play
 from device_sim.score import tally
+from device_sim.verdicts import ASPECTS
 from ledger.errors import ParseError
 from tests.device_sim.whole_line import answers, capture
 

@@ -2,13 +2,15 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 
 from device_sim.play import Run
-from device_sim.publish import PublishError, parse_broker, publish
+from device_sim.publish import IN_FLIGHT_MAX, PublishError, parse_broker, publish
 from device_sim.world import Message
 from ledger.errors import ParseError
 from tests.optional import Broker, free_port, start_mosquitto, stop
@@ -21,6 +23,7 @@ class Ear:
 
     def __init__(self, broker: Broker) -> None:
         self.heard: Counter[tuple[str, bytes]] = Counter()
+        self.order: list[tuple[str, bytes]] = []
         self.ready = threading.Event()
         self.client = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2, client_id="ear", clean_session=False
@@ -35,6 +38,7 @@ class Ear:
 
     def hear(self, _client: object, _user: object, message: mqtt.MQTTMessage) -> None:
         self.heard[message.topic, message.payload] += 1
+        self.order.append((message.topic, message.payload))
 
     def wait_for(self, count: int) -> None:
         deadline = time.monotonic() + DEADLINE_S
@@ -57,12 +61,13 @@ def test_every_message_arrives_and_every_acknowledgement_is_written_down(
     seen: list[tuple[int, int]] = []
     published = publish(
         messages, mosquitto.url, acks=tmp_path / "acks.jsonl",
-        progress=lambda done, total: seen.append((done, total)),
+        progress=lambda done, time_us: seen.append((done, time_us)),
     )  # fmt: skip
     ear.wait_for(len({one.identity for one in messages}))
     ear.close()
     assert (published.messages, published.connections) == (len(messages), 1)
-    assert seen[-1] == (len(messages), len(messages))
+    assert seen[-1][0] == len(messages)
+    assert max(time_us for _, time_us in seen) == messages[-1].time_us
     assert ear.heard == Counter((one.topic, one.payload) for one in messages)
     acks = [json.loads(one) for one in (tmp_path / "acks.jsonl").read_text().splitlines()]
     assert sorted(one["n"] for one in acks) == list(range(len(messages)))
@@ -95,6 +100,37 @@ def test_a_broker_that_goes_away_gets_the_same_payloads_again(tmp_path: Path) ->
     assert set(ear.heard) == {(one.topic, one.payload) for one in messages}
     lines = (tmp_path / "acks.jsonl").read_text().splitlines()
     assert sorted(json.loads(one)["n"] for one in lines) == list(range(len(messages)))
+
+
+def test_many_readers_share_a_few_connections_each_in_its_order(
+    mosquitto: Broker, dairy_run: Run, tmp_path: Path
+) -> None:
+    ear, messages = Ear(mosquitto), dairy_run.messages[:1_500]
+    published = publish(messages, mosquitto.url, acks=tmp_path / "acks.jsonl", clients=4)
+    ear.wait_for(len({one.identity for one in messages}))
+    ear.close()
+    assert (published.messages, published.connections) == (len(messages), 4)
+    order: dict[str, list[bytes]] = {}
+    for topic, payload in ear.order:
+        order.setdefault(topic, []).append(payload)
+    for topic, payloads in order.items():
+        assert payloads == [one.payload for one in messages if one.topic == topic]
+    lines = (tmp_path / "acks.jsonl").read_text().splitlines()
+    assert sorted(json.loads(one)["n"] for one in lines) == list(range(len(messages)))
+
+
+def test_a_run_without_end_is_published_as_it_is_made(mosquitto: Broker) -> None:
+    def endless() -> Iterator[Message]:
+        for n in count():
+            if n == 3_000:
+                return
+            made.append(n)
+            yield Message(n, f"t/{n % 7}", b"%d" % n)
+
+    made: list[int] = []
+    told: list[int] = []
+    publish(endless(), mosquitto.url, progress=lambda done, _: told.append(len(made) - done))
+    assert max(told) <= IN_FLIGHT_MAX + 1
 
 
 def test_the_speed_is_simulated_seconds_per_second(mosquitto: Broker) -> None:

@@ -11,11 +11,11 @@ from urllib.parse import unquote
 import pytest
 from rich.console import Console
 
-from device_sim.cli import print_score
 from device_sim.facts import parse_truth
 from device_sim.library import load_scenario
 from device_sim.play import Run, play
 from device_sim.score import ScoreError, opened_ledger, score
+from device_sim.scoreboard import print_score
 from ledger.errors import ParseError
 from ledger.gs1.epc import canonical_key
 from tests.device_sim.whole_line import answers, capture
