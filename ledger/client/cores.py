@@ -7,11 +7,12 @@ them; a small log is judged in this process.
 
 import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Self
 
-from ledger.audit.chunk import Chunk, Pending, judge_chunk, judge_later
+from ledger.audit.chunk import Chunk, Pending, Verdict, judge_chunk, judge_later
 
 CHUNKS_BEFORE_WORKERS = 4
 
@@ -53,4 +54,16 @@ class JudgeCores:
             # Forked workers would inherit the threads' locks of whoever calls this.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._count, mp_context=context)
-        return self._pool.submit(judge_chunk, chunk).result
+        try:
+            judged = self._pool.submit(judge_chunk, chunk)
+        except BrokenProcessPool:
+            return judge_later(chunk)
+        return lambda: _await_or_judge(judged, chunk)
+
+
+def _await_or_judge(judged: "Future[Verdict]", chunk: Chunk) -> Verdict:
+    """Return the verdict of a worker, or judge here what a worker left when it was killed."""
+    try:
+        return judged.result()
+    except BrokenProcessPool:
+        return judge_chunk(chunk)
