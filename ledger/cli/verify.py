@@ -40,54 +40,64 @@ _POSTGRESQL = frozenset({"postgresql", "postgres"})
 app = typer.Typer(add_completion=False)
 
 
+Target = Annotated[
+    str,
+    typer.Argument(
+        help="A ledger's folder, exported evidence, an http(s):// log, a bundle or a fork "
+        "proof.",
+        metavar="TARGET",
+    ),
+]
+TrustFile = Annotated[
+    Path | None,
+    typer.Option(help="The log's key, entry 0 and witnesses, got from elsewhere."),
+]
+Index = Annotated[bool, typer.Option("--index", help="Compare index.db with a rebuild, too.")]
+Custody = Annotated[bool, typer.Option("--custody", help="Look at the physical story, too.")]
+Checks = Annotated[
+    str | None, typer.Option(help="Only these checks, such as 1-7; 1 to 5 always.")
+]
+Sample = Annotated[
+    int,
+    typer.Option(help="Signatures and events of one statement in N.", min=1, max=SAMPLE_MAX),
+]
+Seed = Annotated[
+    str | None, typer.Option(help="What --sample draws by, in hex; else by chance.")
+]
+State = Annotated[
+    Path | None, typer.Option(help="What this auditor keeps from one audit to the next.")
+]
+Since = Annotated[
+    bool, typer.Option("--since", help="Go on from the last verified checkpoint.")
+]
+Fork = Annotated[
+    Path | None, typer.Option(help="Where the proof of a fork goes, if there is one.")
+]
+Junit = Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")]
+Csv = Annotated[Path | None, typer.Option(help="Write the findings as CSV.")]
+Processes = Annotated[
+    int | None, typer.Option(help="How many workers; by default one a core.", min=1)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
+
 @app.command()
 def verify(  # noqa: PLR0913 - a command's options are its arguments
-    target: Annotated[
-        str,
-        typer.Argument(
-            help="A ledger's folder, exported evidence, an http(s):// log, a bundle or a fork "
-            "proof.",
-            metavar="TARGET",
-        ),
-    ],
+    target: Target,
     *,
-    trust: Annotated[
-        Path | None,
-        typer.Option(help="The log's key, entry 0 and witnesses, got from elsewhere."),
-    ] = None,
-    index: Annotated[
-        bool, typer.Option("--index", help="Compare index.db with a rebuild, too.")
-    ] = False,
-    custody: Annotated[
-        bool, typer.Option("--custody", help="Look at the physical story, too.")
-    ] = False,
-    checks: Annotated[
-        str | None, typer.Option(help="Only these checks, such as 1-7; 1 to 5 always.")
-    ] = None,
-    sample: Annotated[
-        int,
-        typer.Option(
-            help="Signatures and events of one statement in N.", min=1, max=SAMPLE_MAX
-        ),
-    ] = 1,
-    seed: Annotated[
-        str | None, typer.Option(help="What --sample draws by, in hex; else by chance.")
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option(help="What this auditor keeps from one audit to the next.")
-    ] = None,
-    since: Annotated[
-        bool, typer.Option("--since", help="Go on from the last verified checkpoint.")
-    ] = False,
-    fork: Annotated[
-        Path | None, typer.Option(help="Where the proof of a fork goes, if there is one.")
-    ] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the findings as CSV.")] = None,
-    processes: Annotated[
-        int | None, typer.Option(help="How many workers; by default one a core.", min=1)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    trust: TrustFile = None,
+    index: Index = False,
+    custody: Custody = False,
+    checks: Checks = None,
+    sample: Sample = 1,
+    seed: Seed = None,
+    state: State = None,
+    since: Since = False,
+    fork: Fork = None,
+    junit: Junit = None,
+    csv: Csv = None,
+    processes: Processes = None,
+    as_json: AsJson = False,
 ) -> None:
     """Verify a ledger's evidence: 0 verified, 1 tampered, 2 policy, 3 cannot judge, 4 usage."""
     path = _parse_target(target)
