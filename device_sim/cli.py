@@ -38,6 +38,7 @@ from device_sim.publish import publish
 from device_sim.scenario import build_world
 from device_sim.score import opened_ledger, score
 from device_sim.scoreboard import print_score
+from device_sim.workers import make_messages, worth
 from ledger.errors import ParseError
 
 EXIT_NEGATIVE = 1
@@ -124,7 +125,7 @@ def run(
     if broker is not None:
         with _progress("publishing", show) as report:
             published = publish(
-                show.messages(),
+                make_messages(show, worth(loaded)),
                 broker,
                 acks=None if out is None else out / "acks.jsonl",
                 speed=factor,

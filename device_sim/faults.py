@@ -31,7 +31,7 @@ class Missed:
 class Label:
     """One fault as played: its kind, where, when, and what it touched.
 
-    `touched` are identities of messages, `things` are EPCs; both in order, each once.
+    `touched` are identities of messages, `things` are EPCs, each once.
     """
 
     kind: str
@@ -72,6 +72,16 @@ class FaultBook:
     def marked(self, source: Pass | Note) -> int | None:
         """Return the fault that a pass or a note belongs to, or None."""
         return self._marks.get(_name(source))
+
+    def absorb(self, other: "FaultBook") -> None:
+        """Take over labels of the same run, made elsewhere."""
+        self.missed += other.missed
+        for number, label in other.labels.items():
+            own = self.labels.setdefault(number, label)
+            own.from_us = min(own.from_us, label.from_us)
+            own.to_us = max(own.to_us, label.to_us)
+            own.touched |= label.touched
+            own.things |= label.things
 
     def in_order(self) -> list[Label]:
         """Return the labels in the order of the scenario's faults."""

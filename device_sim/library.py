@@ -15,6 +15,7 @@ from pathlib import Path
 from device_sim.play import Performance, Run
 from device_sim.scenario import Scenario
 from device_sim.scenariofile import parse_scenario
+from device_sim.workers import make_messages, worth
 from device_sim.world import Message, format_time
 from ledger.errors import ParseError
 
@@ -79,7 +80,8 @@ def store_performance(
 
     def counted() -> Iterator[Message]:
         nonlocal count
-        for count, message in enumerate(show.messages(), start=1):
+        made = make_messages(show, worth(show.scenario))
+        for count, message in enumerate(made, start=1):
             if progress is not None and count % PROGRESS_EVERY == 0:
                 progress(count, message.time_us)
             yield message

@@ -12,6 +12,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from zlib import crc32
 
 from device_sim.chain import play_chain
 from device_sim.faults import FaultBook
@@ -25,6 +26,10 @@ from device_sim.world import Message, Note, Party, Pass, World
 
 # What makes messages: a pass, a note, or the trip of that number.
 _Source = Pass | Note | int
+# A message with its time, the number of its source, and its number in there.
+Ordered = tuple[int, int, int, Message]
+# What a run labelled so far, and how many reads its messages tell.
+Labels = tuple[FaultBook, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +97,35 @@ class Performance:
         return min(one.start_us for one in passes), max(one.end_us for one in passes)
 
     def messages(self) -> Iterator[Message]:
-        """Yield every message in order of time.
+        """Yield every message in order of time."""
+        return (one[-1] for one in self.ordered())
 
-        Sources are taken in order of their start, and nothing is sent before its source
-        starts: what is due before the next source starts can go.
+    def ordered(self, shard: int = 0, shards: int = 1) -> Iterator[Ordered]:
+        """Yield the messages of one of several shards in order, each with its place in it.
+
+        What one station hears, one vehicle samples, stays in one shard. Sources are taken
+        in order of their start, and nothing is sent before its source starts: what is due
+        before the next source starts can go.
         """
-        due: list[tuple[int, int, int, Message]] = []
+        due: list[Ordered] = []
         for number, (start_us, source) in enumerate(self._sources()):
+            if shards > 1 and crc32(_place_of(source)) % shards != shard:
+                continue
             while due and due[0][0] < start_us:
-                yield heappop(due)[3]
+                yield heappop(due)
             for n, message in enumerate(self._messages_of(source)):
                 heappush(due, (message.time_us, number, n, message))
         while due:
-            yield heappop(due)[3]
+            yield heappop(due)
+
+    def labels(self) -> Labels:
+        """Return what the messages so far labelled, and how many reads they tell."""
+        return self._book, self.reads
+
+    def absorb(self, labels: Labels) -> None:
+        """Take over what another performance of the same run labelled in its shard."""
+        self._book.absorb(labels[0])
+        self._readers.reads += labels[1]
 
     def truth(self) -> Iterator[str]:
         """Yield the lines of the truth; the labels are whole once all messages are made."""
@@ -130,3 +151,9 @@ class Performance:
                 return self._papers.messages(source)
             case _:
                 return self._loggers.messages(source)
+
+
+def _place_of(source: _Source) -> bytes:
+    if isinstance(source, int):
+        return b"trips"
+    return source.station.name.encode()

@@ -19,7 +19,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from device_sim.chronicle import Life, Nesting, Story
-from device_sim.faults import FaultBook
+from device_sim.faults import FaultBook, Missed
 from device_sim.world import SECOND_US, Epc, Sample, Site, Tag, World
 
 FORMAT = "tagtrail/truth/v1"
@@ -84,7 +84,7 @@ def _lines(told: Told, scenario: str, seed: int) -> Iterator[dict[str, object]]:
             "pass": crossing.number, "from": crossing.start_us, "to": crossing.end_us,
             "epcs": [one.tag.epc for one in crossing.visits if told.is_true(one.tag)],
         }  # fmt: skip
-    for missed in told.book.missed:
+    for missed in sorted(told.book.missed, key=_when):
         crossing = missed.crossing
         yield {
             "kind": "missed", "epc": missed.visit.tag.epc, "station": crossing.station.name,
@@ -94,8 +94,14 @@ def _lines(told: Told, scenario: str, seed: int) -> Iterator[dict[str, object]]:
     for label in told.book.in_order():
         yield {
             "kind": "fault", "fault": label.kind, "where": label.where, "from": label.from_us,
-            "to": label.to_us, "touched": list(label.touched), "things": list(label.things),
+            "to": label.to_us, "touched": sorted(label.touched), "things": sorted(label.things),
         }  # fmt: skip
+
+
+def _when(missed: Missed) -> tuple[int, str, str]:
+    """Return by what misses are ordered, whoever found them first."""
+    crossing = missed.crossing
+    return crossing.start_us, crossing.station.name, missed.visit.tag.epc
 
 
 def _run(told: Told, scenario: str, seed: int) -> dict[str, object]:

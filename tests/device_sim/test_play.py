@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 
 from device_sim.library import load_scenario, store_run
-from device_sim.play import Run, play
+from device_sim.play import Performance, Run, play
 from device_sim.scenariofile import parse_scenario
+from device_sim.workers import make_messages, worth
 from device_sim.world import parse_time
 
 DIGEST = """
@@ -34,6 +35,20 @@ def test_a_seed_gives_the_same_bytes_in_every_process() -> None:
         for seed in ("0", "4711")
     }  # fmt: skip
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_any_number_of_workers_makes_the_same_bytes(workers: int) -> None:
+    scenario = load_scenario("electronics", ["items=16"])  # with faults that last
+    alone, shared = Performance(scenario, 9), Performance(scenario, 9)
+    assert list(make_messages(shared, workers)) == list(alone.messages())
+    assert list(shared.truth()) == list(alone.truth())
+    assert shared.reads == alone.reads
+
+
+def test_only_large_runs_are_worth_more_than_one_worker() -> None:
+    assert worth(load_scenario("dairy")) == 1
+    assert worth(load_scenario("stress", ["items=1000000"])) >= 1
 
 
 def test_another_seed_gives_another_run(dairy_run: Run) -> None:
