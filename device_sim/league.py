@@ -6,6 +6,7 @@ into a ledger of its own by `tagtrail gateway replay`, in a folder that is throw
 the ledger is asked about every item.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -41,14 +42,16 @@ is said in [truth.md](truth.md#measures)."""
 
 def make_scores(names: Sequence[str], seed: int, say: Callable[[str], None]) -> str:
     """Play the scenarios through the whole line and return the page; `say` tells how far."""
-    reports = []
+    reports, counts = [], []
     for name in names:
         for title, scenario in variants(load_scenario(name)):
-            report = replace(score_whole_line(scenario, seed), scenario=title)
+            report, counted = score_whole_line(scenario, seed)
+            report = replace(report, scenario=title)
+            counts.append(counted)
             wrong = sum(one.verdict in {"wrong", "silent"} for one in report.findings)
             say(f"{title}: {report.share:.1%} complete, {wrong} findings wrong or silent")
             reports.append(report)
-    return format_scores(reports, INTRO.format(seed=seed).splitlines())
+    return format_scores(reports, counts, INTRO.format(seed=seed).splitlines())
 
 
 def variants(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
@@ -64,18 +67,23 @@ def variants(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
     yield scenario.name, scenario
 
 
-def score_whole_line(scenario: Scenario, seed: int) -> ScoreReport:
-    """Play a scenario, replay it through a gateway into a new ledger, and ask the ledger."""
+def score_whole_line(scenario: Scenario, seed: int) -> tuple[ScoreReport, dict[str, int]]:
+    """Play a scenario, replay it through a gateway into a new ledger, and ask the ledger.
+
+    Returns also the numbers that the gateway counted: messages, reads, events and the rest.
+    """
     with TemporaryDirectory(prefix="tagtrail-scores-") as name:
         out, ledger = Path(name) / "run", Path(name) / "ledger"
         store_performance(Performance(scenario, seed), out)
         command = [
             sys.executable, "-m", "ledger.cli", "gateway", "replay",
             str(out / "messages.ndjson"), "--plan", str(out / "plan.toml"),
-            "--dir", str(ledger),
+            "--dir", str(ledger), "--json",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if not (ledger / "evidence.db").exists():
             raise ScoreError(f"`tagtrail gateway replay` failed: {done.stderr.strip()[-500:]}")
+        said = json.loads(done.stdout)
+        counts = {name: value for name, value in said.items() if isinstance(value, int)}
         with opened_ledger(str(ledger)) as url:
-            return score(out / "truth.jsonl", url)
+            return score(out / "truth.jsonl", url), counts

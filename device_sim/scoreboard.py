@@ -1,6 +1,6 @@
 """The score board: a report on answers as tables, for a terminal and for a document."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -44,15 +44,28 @@ def print_score(report: ScoreReport, console: Console) -> None:
         console.print(f"  and {hidden} more; --json prints all")
 
 
+_COUNTED = (
+    "messages", "repeats", "reads", "samples", "events", "unresolved", "quarantined_messages",
+)  # fmt: skip
 _WORDS = ("right", "named gap", "unknowable", "silent hole", "wrong")
 _FAULT_HEAD = (
     "fault", "where", "touched", "complete", "alarmed", "harmed", "precision", "recall",
 )  # fmt: skip
 
 
-def format_scores(reports: Sequence[ScoreReport], intro: Iterable[str]) -> str:
-    """Return the scores of several runs as a Markdown page."""
-    lines = [*intro, "", "## Answers", ""]
+def format_scores(
+    reports: Sequence[ScoreReport], counts: Sequence[Mapping[str, int]], intro: Iterable[str]
+) -> str:
+    """Return the scores of several runs as a Markdown page; `counts` are the gateway's."""
+    lines = [*intro, "", "## What the gateway made of it", ""]
+    lines += _table(
+        ("scenario", *(name.replace("_", " ") for name in _COUNTED)),
+        (
+            (one.scenario, *(str(counted.get(name, 0)) for name in _COUNTED))
+            for one, counted in zip(reports, counts, strict=True)
+        ),
+    )
+    lines += ["", "## Answers", ""]
     lines += _table(
         ("scenario", "items", "complete", *_WORDS),
         (

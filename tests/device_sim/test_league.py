@@ -81,6 +81,8 @@ def test_a_scenario_is_scored_sound_with_misses_and_as_it_ships() -> None:
 def test_the_whole_line_answers_as_the_rooms_do_together() -> None:
     scenario = missing(load_scenario("luxury", ["items=8", "copies.boutique=4"]), 0.0)
     scenario = msgspec.structs.replace(scenario, fault=())
-    whole, rooms = score_whole_line(scenario, 4), report(scenario, 4)
+    (whole, counts), rooms = score_whole_line(scenario, 4), report(scenario, 4)
     assert whole.share == 1.0
+    assert (counts["quarantined_messages"], counts["repeats"]) == (0, 0)
+    assert counts["reads"] > 100
     assert whole.to_json() == rooms.to_json()
