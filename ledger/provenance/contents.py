@@ -21,7 +21,13 @@ from ledger.projection import (
     PARENT,
     THING_ROLES,
 )
-from ledger.provenance.inside import ROLES_OF, Window, find_emptyings, look_back
+from ledger.provenance.inside import (
+    ROLES_OF,
+    Window,
+    find_births,
+    find_emptyings,
+    look_back,
+)
 from ledger.provenance.lineage import (
     AGGREGATION,
     ASSOCIATION,
@@ -169,6 +175,7 @@ def _histories(
         for roles in ROLES_OF.values()
     )
     pasts = look_back(reader, windows)
+    find_births(reader, pasts)
     find_emptyings(reader, pasts)
     found: dict[tuple[str, Span], list[Relation]] = {}
     for one, past in pasts.items():

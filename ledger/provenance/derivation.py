@@ -136,20 +136,35 @@ def edges_back(output: str, group: Sequence[Node], *, several: bool) -> list[Edg
     """
     made = [share for share in outputs_of(group) if share.key == output]
     evidence = tuple(node for share in made for node in share.evidence)
+    return [_edge(output, share, evidence, several=several) for share in inputs_of(group)]
+
+
+def edges_into(
+    made: Share, source: str, inputs: Sequence[Share], *, several: bool
+) -> list[Edge]:
+    """Return the edges from what was `made` to `source` alone, as `edges_back` gives them.
+
+    `inputs` is what went in (`inputs_of`), worked out once for all that came out.
+    """
     return [
-        Edge(
-            output=output,
-            input=share.key,
-            kind=TRANSFORMED,
-            precision=POSSIBLE if several else _precision(share),
-            quantity=share.quantity,
-            uom=share.uom,
-            transformation_id=group[0].event.transformation_id,
-            moment=share.evidence[-1].moment,
-            evidence=tuple(dict.fromkeys((*share.evidence, *evidence))),
-        )
-        for share in inputs_of(group)
+        _edge(made.key, share, made.evidence, several=several)
+        for share in inputs
+        if share.key == source
     ]
+
+
+def _edge(output: str, share: Share, evidence: tuple[Node, ...], *, several: bool) -> Edge:
+    return Edge(
+        output=output,
+        input=share.key,
+        kind=TRANSFORMED,
+        precision=POSSIBLE if several else _precision(share),
+        quantity=share.quantity,
+        uom=share.uom,
+        transformation_id=share.evidence[0].event.transformation_id,
+        moment=share.evidence[-1].moment,
+        evidence=tuple(dict.fromkeys((*share.evidence, *evidence))),
+    )
 
 
 def edges_forward(source: str, group: Sequence[Node], *, whole: bool) -> list[Edge]:

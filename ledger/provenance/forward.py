@@ -20,15 +20,16 @@ from decimal import Decimal
 from ledger.epcis.lot import lots_named
 from ledger.projection import LOT as LOT_ROLE
 from ledger.provenance.derivation import (
-    edges_back,
+    edges_into,
     group_of,
     has_no_lot,
+    inputs_of,
     outputs_of,
 )
 from ledger.provenance.pool import Node
 from ledger.provenance.reader import Reader
 from ledger.provenance.source import Wanted
-from ledger.provenance.span import LAST, Coverage, Span
+from ledger.provenance.span import EVER, LAST, Coverage, Span
 from ledger.provenance.story import EXACT, LOT, Edge
 from ledger.provenance.visit import MADE, USED, worse
 
@@ -150,12 +151,13 @@ def _made(
     reader: Reader, found: Forward, one: Affected, group: Sequence[Node]
 ) -> Iterable[Affected]:
     """Yield what a transformation made of what is affected."""
+    inside, used = {node.name for node in group}, inputs_of(group)
     for share in outputs_of(group):
-        makers = reader.pool.nodes_of(share.key, MADE, Span())
-        others = {node.name for node in makers} - {node.name for node in group}
-        for edge in edges_back(share.key, group, several=bool(others)):
-            if edge.input != one.key or share.key == one.key:
-                continue
+        makers = reader.pool.nodes_of(share.key, MADE, EVER)
+        several = any(node.name not in inside for node in makers)
+        if share.key == one.key:
+            continue
+        for edge in edges_into(share, one.key, used, several=several):
             found.edges.append(edge)
             yield Affected(
                 key=share.key,

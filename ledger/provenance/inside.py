@@ -20,12 +20,20 @@ from ledger.projection import (
     CHILD,
     CHILD_QUANTITY,
     EMPTIED,
+    EPC,
 )
-from ledger.provenance.lineage import AGGREGATION, ASSOCIATION, KIND_TYPES
+from ledger.provenance.lineage import AGGREGATION, ASSOCIATION, KIND_TYPES, is_commissioning
 from ledger.provenance.pool import Node
 from ledger.provenance.reader import Reader
 from ledger.provenance.source import Wanted
-from ledger.provenance.span import FIRST, TIME_MIN_US, Moment, Span, until
+from ledger.provenance.span import (
+    FIRST,
+    TIME_MAX_US,
+    TIME_MIN_US,
+    Moment,
+    Span,
+    at_instants,
+)
 
 ROLES_OF = {
     AGGREGATION: frozenset({CHILD, CHILD_QUANTITY}),
@@ -35,6 +43,7 @@ INSIDE = frozenset({CHILD, CHILD_QUANTITY, ASSOCIATED_CHILD})
 """The roles in which a key is in, or bolted to, a parent."""
 
 _EMPTIED = frozenset({EMPTIED})
+_COMMISSIONED = frozenset({EPC})
 _FIRST_LOOK = 4
 _GROWTH = 8
 _LOOK_MAX = 4 * 8**3
@@ -75,26 +84,43 @@ def look_back(reader: Reader, windows: Iterable[Window]) -> dict[Window, Past]:
         undecided = []
         for one in open_ones:
             since = {kind: _decide(reader, one, kind, look) for kind in ROLES_OF}
-            told = {kind: at for kind, at in since.items() if at is not None}
-            if len(told) == len(since) or look >= _LOOK_MAX:
-                oldest = _oldest(reader, one)
-                known = {kind: told.get(kind, oldest) for kind in since}
-                found[one] = Past(known, whole=len(told) == len(since))
+            decided = all(at is not None for at in since.values())
+            if decided or look >= _LOOK_MAX:
+                known = {
+                    kind: _read_start(reader, one, kind) if at is None else at
+                    for kind, at in since.items()
+                }
+                found[one] = Past(known, whole=decided)
             else:
                 undecided.append(one)
         open_ones, look = undecided, look * _GROWTH
     return found
 
 
+def _read_start(reader: Reader, window: Window, kind: str) -> Moment:
+    since_us = _read_since(reader, window, kind, _LOOK_MAX)
+    return FIRST if since_us is None else (since_us, b"", -1)
+
+
+def _read_since(reader: Reader, window: Window, kind: str, look: int) -> int | None:
+    """Return the instant since which the packings before were read; None is the first one.
+
+    The pool may hold older ones that another interval needed, with a hole in between.
+    """
+    before = (TIME_MIN_US, window.span.start[0] - 1)
+    times = (reader.pool.times_of(window.key, role, before) for role in ROLES_OF[kind])
+    return max((one[-look] for one in times if len(one) >= look), default=None)
+
+
 def _decide(reader: Reader, window: Window, kind: str, look: int) -> Moment | None:
     """Return since when the packings of one kind count, or None where that is undecided."""
-    before_us = window.span.start[0] - 1
-    roles, up_to = ROLES_OF[kind], until(before_us)
-    if reader.pool.count_of(window.key, roles, (TIME_MIN_US, before_us)) < look:
-        return FIRST  # There are no more.
+    since_us = _read_since(reader, window, kind, look)
+    if since_us is None:
+        return FIRST
     parent: str | None = None
     since: Moment | None = None
-    for node in reversed(reader.pool.nodes_of(window.key, roles, up_to)):
+    read = at_instants(since_us, window.span.start[0] - 1)
+    for node in reversed(reader.pool.nodes_of(window.key, ROLES_OF[kind], read)):
         event = node.event
         if window.key not in event.child_epcs:
             return None  # A lot may be in several parents: no single event decides.
@@ -109,9 +135,47 @@ def _decide(reader: Reader, window: Window, kind: str, look: int) -> Moment | No
     return None
 
 
-def _oldest(reader: Reader, window: Window) -> Moment:
-    nodes = reader.pool.nodes_of(window.key, INSIDE, Span(FIRST, window.span.end))
-    return nodes[0].moment if nodes else window.span.start
+def find_births(reader: Reader, pasts: dict[Window, Past]) -> None:
+    """Read whether a key began another life since it was packed: that ends the packing.
+
+    All that is known of an SSCC is read anyway.
+    """
+    early: dict[Window, int] = {}
+    for window, past in pasts.items():
+        counted = {kind: Span(since, window.span.end) for kind, since in past.since.items()}
+        packings = [
+            node.moment
+            for kind, span in counted.items()
+            for node in reader.pool.nodes_of(window.key, ROLES_OF[kind], span)
+        ]
+        if packings and min(packings) < window.span.start:
+            early[window] = min(packings)[0]
+    reader.look_up(
+        Wanted(
+            key=one.key,
+            roles=_COMMISSIONED,
+            from_us=from_us,
+            to_us=one.span.start[0],
+            newest=_LOOK_MAX,
+        )
+        for one, from_us in early.items()
+    )
+    look_before_births(reader, [(one.key, from_us) for one, from_us in early.items()])
+
+
+def look_before_births(reader: Reader, keys: Iterable[tuple[str, int]]) -> None:
+    """Read what came before the first commissioning since an instant: it tells of use."""
+    wanted = []
+    for key, since_us in keys:
+        later = at_instants(since_us, TIME_MAX_US)
+        for node in reader.pool.nodes_of(key, _COMMISSIONED, later):
+            if is_commissioning(node.event, key):
+                before_us = node.moment[0] - 1
+                wanted.append(
+                    Wanted(key=key, roles=_COMMISSIONED, to_us=before_us, newest=_LOOK_MAX)
+                )
+                break
+    reader.look_up(wanted)
 
 
 def find_emptyings(reader: Reader, windows: dict[Window, Past]) -> None:
@@ -139,8 +203,7 @@ def find_emptyings(reader: Reader, windows: dict[Window, Past]) -> None:
         open_ones = [
             (key, kind, one)
             for key, kind, one in open_ones
-            if reader.pool.count_of(one.parent, _EMPTIED, (one.start[0], one.end[0])) >= look
-            and not _is_emptied(reader, kind, one)
+            if not _is_settled(reader, kind, one, look)
         ]
         look *= _GROWTH
 
@@ -178,6 +241,11 @@ def _takes_out(node: Node, key: str) -> bool:
     return node.event.action == "DELETE" and key in node.event.child_epcs
 
 
-def _is_emptied(reader: Reader, kind: str, one: _Addition) -> bool:
-    nodes = reader.pool.nodes_of(one.parent, _EMPTIED, Span(one.start, one.end))
+def _is_settled(reader: Reader, kind: str, one: _Addition, look: int) -> bool:
+    """Tell whether the first emptying after the addition was read, or that there is none."""
+    times = reader.pool.times_of(one.parent, EMPTIED, (one.start[0], one.end[0]))
+    if len(times) < look:
+        return True
+    read = Span(one.start, min(one.end, at_instants(times[look - 1], times[look - 1]).end))
+    nodes = reader.pool.nodes_of(one.parent, _EMPTIED, read)
     return any(node.event.type == KIND_TYPES[kind] for node in nodes)

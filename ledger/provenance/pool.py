@@ -87,6 +87,7 @@ class Pool:
     _groups: dict[bytes, _Group] = field(default_factory=dict)
     _by_key: dict[str, dict[bytes, frozenset[str]]] = field(default_factory=dict)
     _wide: dict[bytes, KnownEvent] = field(default_factory=dict)
+    _looked: int = 0
     _by_transformation: dict[str, set[bytes]] = field(default_factory=dict)
     _by_id: dict[str, set[bytes]] = field(default_factory=dict)
     _nodes: dict[bytes, tuple[Node, ...]] = field(default_factory=dict)
@@ -115,8 +116,7 @@ class Pool:
         if len(known.roles) > NAMES_FILED_MAX:
             self._wide[known.content] = known
         else:
-            for key, roles in known.roles.items():
-                self._by_key.setdefault(key, {})[known.content] = roles
+            self._file_keys(known.content, known)
         if event.transformation_id is not None:
             ids = self._by_transformation.setdefault(event.transformation_id, set())
             ids.add(known.content)
@@ -139,15 +139,18 @@ class Pool:
         """Tell whether any event, retracted ones too, names `key` in one of `roles`."""
         return any(not roles.isdisjoint(one) for _, one in self._filed(key))
 
-    def count_of(self, key: str, roles: frozenset[str], times: tuple[int, int]) -> int:
-        """Return how many events that name `key` in one of `roles` were read, all told."""
-        from_us, to_us = times
-        count = 0
-        for content in self._contents(key, roles):
-            group = self._groups[content]
-            for known in (*group.told.values(), *group.declared.values()):
-                count += from_us <= known.event.event_time_us <= to_us
-        return count
+    def times_of(self, key: str, role: str, within: tuple[int, int]) -> list[int]:
+        """Return the instants of all events read that name `key` in `role`, in order.
+
+        Retracted ones and declarations too: it is how far something was read.
+        """
+        from_us, to_us = within
+        groups = (self._groups[content] for content in self._contents(key, frozenset({role})))
+        known = (
+            one for group in groups for one in (*group.told.values(), *group.declared.values())
+        )
+        times = (one.event.event_time_us for one in known)
+        return sorted(at_us for at_us in times if from_us <= at_us <= to_us)
 
     def untimed_of(self, key: str, roles: frozenset[str]) -> list[Node]:
         """Return the nodes that name `key` and withhold when they happened."""
@@ -176,10 +179,20 @@ class Pool:
 
     def _filed(self, key: str) -> Iterator[tuple[bytes, frozenset[str]]]:
         """Yield the contents that name `key`, with the roles in which they do."""
+        if self._wide:
+            self._looked += 1
+            if self._looked > NAMES_FILED_MAX:  # Many keys are asked for: it is worth it now.
+                for content, known in self._wide.items():
+                    self._file_keys(content, known)
+                self._wide.clear()
         yield from self._by_key.get(key, {}).items()
         for content, known in self._wide.items():
             if key in known.roles:
                 yield content, known.roles[key]
+
+    def _file_keys(self, content: bytes, known: KnownEvent) -> None:
+        for key, roles in known.roles.items():
+            self._by_key.setdefault(key, {})[content] = roles
 
     def _correction(self, group: _Group) -> Correction | None:
         if not group.declared:

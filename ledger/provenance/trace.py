@@ -40,7 +40,15 @@ from ledger.provenance.derivation import (
     without_origin,
 )
 from ledger.provenance.gap import Gap
-from ledger.provenance.inside import ROLES_OF, Past, Window, find_emptyings, look_back
+from ledger.provenance.inside import (
+    ROLES_OF,
+    Past,
+    Window,
+    find_births,
+    find_emptyings,
+    look_back,
+    look_before_births,
+)
 from ledger.provenance.lineage import (
     AGGREGATION,
     ASSOCIATION,
@@ -53,7 +61,7 @@ from ledger.provenance.lineage import (
 from ledger.provenance.pool import Node, Pool
 from ledger.provenance.reader import Reader
 from ledger.provenance.source import Wanted
-from ledger.provenance.span import EVER, FIRST, Coverage, Span, until
+from ledger.provenance.span import EVER, FIRST, Coverage, Moment, Span, until
 from ledger.provenance.story import (
     ASSOCIATED,
     CONTAINED,
@@ -65,7 +73,6 @@ from ledger.provenance.story import (
     Thing,
 )
 from ledger.provenance.visit import (
-    FACTS_MAX,
     MADE,
     USED,
     Visit,
@@ -86,6 +93,8 @@ class _Walk:
     reader: Reader
     story: Story
     edges: set[tuple[str, str, str | None, str, object]] = field(default_factory=set)
+    walked: set[tuple[str, str, Moment]] = field(default_factory=set)
+    """The things, each as what and up to when it was walked."""
     asked: Span = EVER
     """Up to when events count."""
     derives: bool = True
@@ -99,24 +108,26 @@ class _Walk:
         """Walk one level and return the next."""
         open_ones = self._uncovered(visits)
         self._read(open_ones)
-        fresh = [one for visit in open_ones for one in self._enter(visit)]
-        pasts = self._look_back([visit for visit, _ in fresh])
+        lives = [(visit, self._life_of(visit)) for visit in open_ones]
+        fresh = [one for visit, life in lives for one in self._enter(visit, life)]
+        pasts = self._look_back(fresh)
         found: list[Visit] = []
-        for visit, _ in fresh:
+        for visit in fresh:
             seen = self.reader.page(visit.span)
             if seen is not None:
                 found += self._upwards(visit, seen, pasts[Window(visit.key, seen)])
         if not self.derives:
             return found
-        # What was walked before counts too for what made a thing.
-        things = [(v, Span(life.start, v.span.end)) for v, life in fresh if v.is_thing]
+        # What was walked before counts too for what made a thing by then.
+        things = [(v, Span(life.start, v.span.end)) for v, life in lives if v.is_thing]
+        things = [(visit, span) for visit, span in things if span.start <= span.end]
         self._fetch_groups(things)
         for visit, span in things:
             found += self._derive(visit, span)
         return found
 
     def _uncovered(self, visits: Sequence[Visit]) -> list[Visit]:
-        """Return the visits of which something was not walked before."""
+        """Return the visits that tell something new; a thing once for each end."""
         open_ones: list[Visit] = []
         for visit in visits:
             thing = self.story.things.get(visit.thing)
@@ -125,7 +136,13 @@ class _Walk:
                 self.story.things[visit.key] = thing
             thing.end = max(thing.end, visit.span.end) if visit.is_thing else thing.end
             covered = thing.covered.setdefault((visit.key, visit.via), Coverage())
-            if covered.misses(visit.span):
+            if visit.is_thing:
+                end = (visit.key, visit.via, visit.span.end)
+                fresh = end not in self.walked
+                self.walked.add(end)
+            else:
+                fresh = covered.misses(visit.span)
+            if fresh:
                 open_ones.append(visit)
         return open_ones
 
@@ -137,17 +154,15 @@ class _Walk:
         self.reader.look_up(
             one for visit in visits for one in lookups_of(visit, partial=partial)
         )
-        self.reader.look_up(
-            Wanted(key=one.key, roles=frozenset({EPC}), to_us=before, newest=FACTS_MAX)
-            for one in visits
-            if not one.is_thing and (before := self._commissioned(one)) is not None
-        )
+        held = [(one.key, one.packed[0]) for one in visits if not one.is_thing]
+        look_before_births(self.reader, held)
 
     def _look_back(self, visits: Sequence[Visit]) -> dict[Window, Past]:
         """Find out what the things of `visits` were in when the page begins for them."""
         spans = ((visit.key, self.reader.page(visit.span)) for visit in visits)
         windows = (Window(key, span) for key, span in spans if span is not None)
         pasts = look_back(self.reader, windows)
+        find_births(self.reader, pasts)
         find_emptyings(self.reader, pasts)
         for window, past in pasts.items():
             if not past.whole:
@@ -155,14 +170,6 @@ class _Walk:
                 gap = Gap(gaps.TRUNCATED, window.key, None, window.span.start, (), why)
                 self.story.gaps.append(gap)
         return pasts
-
-    def _commissioned(self, visit: Visit) -> int | None:
-        """Return the instant before the first commissioning of a container with it inside."""
-        since = Span(visit.packed, visit.span.end)
-        nodes = self.pool.nodes_of(visit.key, frozenset({EPC}), since)
-        births = (node.moment[0] for node in nodes if is_commissioning(node.event, visit.key))
-        first = next(births, None)
-        return None if first is None else first - 1
 
     def _life_of(self, visit: Visit) -> Span:
         """Return the life of the key that `visit` is about."""
@@ -175,9 +182,9 @@ class _Walk:
             self.story.gaps.append(gap)
         return life_at(lives, visit.span.end)
 
-    def _enter(self, visit: Visit) -> Iterator[tuple[Visit, Span]]:
-        """Tell the events of `visit`; yield what is new of it, with the life that it is in."""
-        thing, life = self.story.things[visit.thing], self._life_of(visit)
+    def _enter(self, visit: Visit, life: Span) -> Iterator[Visit]:
+        """Tell the events of `visit` in `life`; yield the pieces of it that are new."""
+        thing = self.story.things[visit.thing]
         span = visit.span.meet(life)
         pieces = [] if span is None else thing.covered[visit.key, visit.via].take(span)
         for piece in pieces:
@@ -191,7 +198,7 @@ class _Walk:
             for node in self._history(one) if seen is not None else ():
                 if seen is not None and seen.holds(node.moment):
                     thing.tell(told_of(one, node))
-            yield one, life
+            yield one
 
     def _history(self, visit: Visit) -> list[Node]:
         """Return what was read of the key up to the end of `visit`."""
