@@ -81,8 +81,9 @@ def score_whole_line(scenario: Scenario, seed: int) -> tuple[ScoreReport, dict[s
             "--dir", str(ledger), "--json",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if not (ledger / "evidence.db").exists():
-            raise ScoreError(f"`tagtrail gateway replay` failed: {done.stderr.strip()[-500:]}")
+        if not done.stdout.startswith("{"):
+            told = f"{done.stdout[-500:]}{done.stderr[-500:]}".strip() or "nothing"
+            raise ScoreError(f"`gateway replay` ended with {done.returncode}, said: {told}")
         said = json.loads(done.stdout)
         counts = {name: value for name, value in said.items() if isinstance(value, int)}
         with opened_ledger(str(ledger)) as url:

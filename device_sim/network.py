@@ -27,7 +27,7 @@ def draw_network(scenario: Scenario) -> Tree:
     faults = root.add("faults")
     faults.add(f"missed: {scenario.radio.missed:.2%} of labels per pass")
     for fault in scenario.fault:
-        faults.add(f"{fault.kind}: {fault.leg or fault.station}")
+        faults.add(f"{fault.kind}: {fault.leg or fault.station or fault.site}")
     return root
 
 

@@ -78,6 +78,7 @@ def test_a_scenario_is_scored_sound_with_misses_and_as_it_ships() -> None:
     assert (sound.fault, sound.radio.missed) == ((), 0.0)
 
 
+@pytest.mark.slow
 def test_the_whole_line_answers_as_the_rooms_do_together() -> None:
     scenario = missing(load_scenario("luxury", ["items=8", "copies.boutique=4"]), 0.0)
     scenario = msgspec.structs.replace(scenario, fault=())
