@@ -15,14 +15,15 @@ from ledger.provenance.custody import OWNER, POSSESSOR, Custody, follow_custody
 from ledger.provenance.doubts import find_doubts
 from ledger.provenance.gap import Gap, in_order
 from ledger.provenance.journey import Journey, follow_journey, without_vehicle
+from ledger.provenance.lineage import SSCC_PREFIX
 from ledger.provenance.pool import Correction, Node, Pool
 from ledger.provenance.reader import Limits, Reader
 from ledger.provenance.reconsider import reconsider
-from ledger.provenance.source import EventSource
+from ledger.provenance.source import EventSource, Wanted
 from ledger.provenance.span import FIRST, Moment, Span, until
 from ledger.provenance.story import ASSOCIATED, CONTAINED, POSSIBLE, Story, Thing, Told
 from ledger.provenance.tiers import Distances, Tier, collect_tiers, measure_distances
-from ledger.provenance.trace import trace_back, trace_up
+from ledger.provenance.trace import CLASS_ROLES, trace_back, trace_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +122,28 @@ def trace(
 def find_states(
     reader: Reader, keys: Iterable[str], *, now_us: int, at_us: int | None = None
 ) -> dict[str, State]:
-    """Return what holds for each of `keys` at the asked instant, by the rules of `trace`."""
-    story = trace_up(reader, keys, at_us=at_us)
+    """Return what holds for each of `keys` at the asked instant, by the rules of `trace`.
+
+    Items that the same events name in the same roles, as the cartons of one case, have one
+    story: it is worked out once.
+    """
+    wanted = list(keys)
+    reader.fetch(Wanted(key=key, to_us=at_us) for key in wanted)
+    alike: dict[object, list[str]] = {}
+    for key in wanted:
+        history = reader.pool.history_of(key)
+        serial = all(CLASS_ROLES.isdisjoint(roles) for _, roles in history)
+        kind = key.startswith(SSCC_PREFIX)
+        alike.setdefault((kind, history) if serial else key, []).append(key)
+    story = trace_up(reader, (those[0] for those in alike.values()), at_us=at_us)
     present = min(until(now_us).end, until(at_us).end, reader.top)
     journeys, custody = _read_off(story, present)
-    return {
-        key: _state(thing, journeys[key], custody[key], present)
-        for key, thing in story.things.items()
-    }
+    found: dict[str, State] = {}
+    for first, *others in alike.values():
+        thing = story.things[first]
+        state = _state(thing, journeys[first], custody[first], present)
+        found.update(dict.fromkeys((first, *others), state))
+    return found
 
 
 def _read_off(story: Story, present: Moment) -> tuple[dict[str, Journey], dict[str, Custody]]:

@@ -135,6 +135,10 @@ class Pool:
         start = bisect_left(ordered, span.start, key=_moment)
         return ordered[start : bisect_right(ordered, span.end, lo=start, key=_moment)]
 
+    def history_of(self, key: str) -> frozenset[tuple[bytes, frozenset[str]]]:
+        """Return which contents name `key`, and in which roles each."""
+        return frozenset(self._filed(key))
+
     def names(self, key: str, roles: frozenset[str]) -> bool:
         """Tell whether any event, retracted ones too, names `key` in one of `roles`."""
         return any(not roles.isdisjoint(one) for _, one in self._filed(key))

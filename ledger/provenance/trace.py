@@ -84,7 +84,7 @@ from ledger.provenance.visit import (
 )
 
 _INSTANCE_ROLES = frozenset({EPC, CHILD, PARENT, INPUT, OUTPUT})
-_CLASS_ROLES = frozenset({QUANTITY, CHILD_QUANTITY, INPUT_QUANTITY, OUTPUT_QUANTITY})
+CLASS_ROLES = frozenset({QUANTITY, CHILD_QUANTITY, INPUT_QUANTITY, OUTPUT_QUANTITY})
 _VIA = {AGGREGATION: CONTAINED, ASSOCIATION: ASSOCIATED}
 
 
@@ -206,7 +206,7 @@ class _Walk:
 
     def _is_class(self, key: str) -> bool:
         instance = self.pool.names(key, _INSTANCE_ROLES)
-        return not instance and self.pool.names(key, _CLASS_ROLES)
+        return not instance and self.pool.names(key, CLASS_ROLES)
 
     def _upwards(self, visit: Visit, span: Span, past: Past) -> Iterable[Visit]:
         """Return the containers of `visit.key`, and what it is bolted to, during `span`."""

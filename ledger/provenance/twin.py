@@ -28,7 +28,7 @@ from ledger.provenance.seeds import things_of
 from ledger.provenance.source import EventSource, Wanted
 from ledger.provenance.span import FIRST, Span, until
 
-STATES_BATCH = 500
+STATES_BATCH = 1_000
 """How many things are worked out at once; it bounds the memory, not the answer."""
 
 

@@ -27,11 +27,11 @@ _TIME_MAX = 2**62
 
 _BETWEEN = """
 SELECT mention.event_time_us, mention.eid
-FROM json_each(?1) AS asked CROSS JOIN mention
+FROM json_each(?1) AS asked CROSS JOIN json_each(?4) AS part CROSS JOIN mention
   ON mention.key = json_extract(asked.value, '$[0]')
- AND mention.role = json_extract(asked.value, '$[1]')
- AND mention.event_time_us BETWEEN json_extract(asked.value, '$[2]')
-                               AND json_extract(asked.value, '$[3]')
+ AND mention.role = part.value
+ AND mention.event_time_us BETWEEN json_extract(asked.value, '$[1]')
+                               AND json_extract(asked.value, '$[2]')
 WHERE mention.eid < ?2
 LIMIT ?3
 """
@@ -39,27 +39,27 @@ LIMIT ?3
 _NTH = """coalesce((
   SELECT event_time_us FROM mention AS nth
   WHERE nth.key = json_extract(asked.value, '$[0]')
-    AND nth.role = json_extract(asked.value, '$[1]')
-    AND nth.event_time_us BETWEEN json_extract(asked.value, '$[2]')
-                              AND json_extract(asked.value, '$[3]')
+    AND nth.role = part.value
+    AND nth.event_time_us BETWEEN json_extract(asked.value, '$[1]')
+                              AND json_extract(asked.value, '$[2]')
     AND nth.eid < ?2
   ORDER BY event_time_us {order} LIMIT 1 OFFSET ?3 - 1
 ), json_extract(asked.value, '$[{end}]'))"""
 _SOME = """
 SELECT mention.event_time_us, mention.eid
-FROM json_each(?1) AS asked CROSS JOIN mention
+FROM json_each(?1) AS asked CROSS JOIN json_each(?4) AS part CROSS JOIN mention
   ON mention.key = json_extract(asked.value, '$[0]')
- AND mention.role = json_extract(asked.value, '$[1]')
+ AND mention.role = part.value
  AND mention.event_time_us BETWEEN {low} AND {high}
 WHERE mention.eid < ?2
 """
 _NEWEST = _SOME.format(
-    low=_NTH.format(order="DESC", end=2), high="json_extract(asked.value, '$[3]')"
+    low=_NTH.format(order="DESC", end=1), high="json_extract(asked.value, '$[2]')"
 )
 _OLDEST = _SOME.format(
-    low="json_extract(asked.value, '$[2]')", high=_NTH.format(order="ASC", end=3)
+    low="json_extract(asked.value, '$[1]')", high=_NTH.format(order="ASC", end=2)
 )
-_ALL = ("", 0)
+_Part = tuple[str, int, frozenset[str]]
 # In the order of text a slash comes right before the digit 0.
 _UNDER = "SELECT text FROM key WHERE text = ? OR (text > ? AND text < ?) ORDER BY text"
 
@@ -113,29 +113,30 @@ class IndexSource:
         below = self._below(before_entry)
         with raw(self._loader.index) as connection:
             ids = find_key_ids(connection, sorted({one.key for one in wanted}))
-            asked: dict[tuple[str, int], list[list[int]]] = {}
+            asked: dict[_Part, list[tuple[int, int, int]]] = {}
             for one in wanted:
                 if one.key in ids:
-                    asked.setdefault(_part_of(one), []).extend(_rows(one, ids[one.key]))
+                    asked.setdefault(_part_of(one), []).append(_span(one, ids[one.key]))
             found = self._find(connection, asked, below, limit)
         return self._load(eid for _, eid in newest_of(found, limit))
 
     def _find(
         self,
         connection: sqlite3.Connection,
-        asked: dict[tuple[str, int], list[list[int]]],
+        asked: dict[_Part, list[tuple[int, int, int]]],
         below: int,
         limit: int | None,
     ) -> set[tuple[int, int]]:
         """Return instant and row id of what is asked for, or of its newest."""
         found: set[tuple[int, int]] = set()
-        for (sql, n), spans in asked.items():
+        for (sql, n, roles), spans in asked.items():
             most = -1 if limit is None else ROWS_PER_EVENT * (limit + 1)
-            values = (json.dumps(spans), below, n or most)
+            numbers = json.dumps(role_numbers(roles))
+            values = (json.dumps(spans), below, n or most, numbers)
             rows = connection.execute(sql or _BETWEEN, values).fetchall()
             self.rows += len(rows)
             if not sql and limit is not None and len(rows) == most:
-                values = (json.dumps(spans), below, limit + 1)
+                values = (json.dumps(spans), below, limit + 1, numbers)
                 rows = connection.execute(_NEWEST, values).fetchall()
                 self.rows += len(rows)
             found.update(rows)
@@ -186,15 +187,18 @@ class IndexSource:
         return [known for eid in asked if (known := self._known[eid]) is not None]
 
 
-def _part_of(wanted: Wanted) -> tuple[str, int]:
-    """Return the statement that finds the part of a history that is wanted, and how many."""
+def _part_of(wanted: Wanted) -> _Part:
+    """Return the statement that finds what is wanted of a history, how many, and the roles."""
     if wanted.newest is not None:
-        return _NEWEST, wanted.newest
-    return _ALL if wanted.oldest is None else (_OLDEST, wanted.oldest)
+        return _NEWEST, wanted.newest, wanted.roles
+    return (
+        ("", 0, wanted.roles)
+        if wanted.oldest is None
+        else (_OLDEST, wanted.oldest, wanted.roles)
+    )
 
 
-def _rows(wanted: Wanted, key: int) -> Iterator[list[int]]:
-    """Yield key, role, first and last instant."""
+def _span(wanted: Wanted, key: int) -> tuple[int, int, int]:
+    """Return key, first and last instant."""
     low = -_TIME_MAX if wanted.from_us is None else wanted.from_us
-    high = _TIME_MAX if wanted.to_us is None else wanted.to_us
-    yield from ([key, role, low, high] for role in role_numbers(wanted.roles))
+    return key, low, _TIME_MAX if wanted.to_us is None else wanted.to_us

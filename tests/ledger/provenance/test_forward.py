@@ -8,10 +8,11 @@ import pytest
 
 from ledger.epcis.event import parse_time_us
 from ledger.gs1.epc import canonical_key
+from ledger.provenance.document import describe_state
 from ledger.provenance.recall import describe_descendants, recall
 from ledger.provenance.seeds import Excursion, Suspicion
 from ledger.provenance.span import EVER, at_instants
-from ledger.provenance.twin import Asked, list_contents, list_inventory
+from ledger.provenance.twin import Asked, list_contents, list_inventory, states_of
 from tests.ledger.provenance.fakes import (
     AT_CENTRE,
     AT_DAIRY,
@@ -270,3 +271,15 @@ def test_the_twin_of_a_site_looks_into_what_stands_there() -> None:
     within = {row["epc"]: row["within"] for row in told["items"]}
     assert within == {case(1): [], item(1): [case(1)], item(3): [case(1)]}
     assert told["parties"][1] == {"party": STORE, "role": "possessor", "items": 3}
+
+
+def test_what_holds_for_many_things_is_what_holds_for_each() -> None:
+    for seed in range(60):
+        source = random_source(seed)
+        keys = [key for level in LEVELS for key in level]
+        known = [k for k in keys if any(k in one.roles for e in source.entries for one, _ in e)]
+        told = {
+            key: describe_state(state)
+            for key, state in states_of(source, known, asked()).items()
+        }
+        assert told == {key: ask(source, key)["state"] for key in known}, f"seed {seed}"
