@@ -105,6 +105,8 @@ def test_ctrl_c_stops_the_demonstration_and_all_it_started(tmp_path: Path) -> No
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell starts its background jobs deaf to Ctrl-C; a terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
     )
     assert process.stdout is not None
     for line in process.stdout:
