@@ -39,6 +39,7 @@ Limit = Annotated[
     str | None,
     Query(description=f"Events that the answer may read, 1 to {LIMIT_MAX}.", examples=["3000"]),
 ]
+After = Annotated[str, Query(description="`continuation.after` of the answer before this one.")]
 Depth = Annotated[
     str | None,
     Query(description=f"Levels of containers or inputs, 1 to {DEPTH_MAX}.", examples=["3"]),

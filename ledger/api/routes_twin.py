@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from ledger.api.asked import (
+    After,
     At,
     Before,
     Depth,
@@ -97,17 +98,19 @@ async def get_contents(
     epc: str,
     at: At = None,
     known_at: KnownAt = None,
-    limit: Limit = None,
     depth: Depth = None,
+    after: After = "",
 ) -> Response:
     """Return what is in `epc` at the asked instant."""
     key = parse_item(epc)
-    limits = read_limits(limit, depth, None)
+    limits = read_limits(None, depth, None)
     ledger, asked = read_asked(request, at, known_at, limits)
     source = ledger.index.source()
     if not source.keys_under(key):
         raise unknown(epc, key)
-    return as_json(await run_in_threadpool(list_contents, source, key, asked))
+    levels = None if depth is None else limits.levels
+    told = await run_in_threadpool(list_contents, source, key, asked, depth=levels, after=after)
+    return as_json(told)
 
 
 @router.get(

@@ -9,6 +9,7 @@ thing would be inside itself.
 Pure: no I/O, no clock, no randomness.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -62,6 +63,29 @@ class Content:
     path: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The candidates after the key `after`, at most `count` of them."""
+
+    after: str
+    count: int
+
+    def take(self, sorted_keys: Sequence[str]) -> list[str]:
+        """Return the portion of keys that are in order."""
+        start = bisect_right(sorted_keys, self.after)
+        return list(sorted_keys[start : start + self.count])
+
+
+def find_portion(
+    reader: Reader, parent: str, span: Span, portion: Portion
+) -> tuple[list[Content], str | None]:
+    """Return a portion of what was in `parent` itself, and the key to go on after, if any."""
+    contents, candidates = _level(reader, [((parent,), span)], portion)
+    looked_at = portion.take(candidates)
+    more = bool(looked_at) and looked_at[-1] != candidates[-1]
+    return contents, looked_at[-1] if more else None
+
+
 def find_contents(
     reader: Reader, parents: Iterable[tuple[str, Span]], *, depth: int | None = None
 ) -> list[Content]:
@@ -75,7 +99,7 @@ def find_contents(
     levels = reader.limits.levels if depth is None else depth
     seen: set[tuple[str, Span]] = {(path[-1], span) for path, span in frontier}
     while frontier and levels > 0:
-        level = _level(reader, frontier)
+        level, _ = _level(reader, frontier)
         found += level
         frontier = []
         for one in level:
@@ -87,7 +111,12 @@ def find_contents(
     return found
 
 
-def _level(reader: Reader, parents: Sequence[tuple[tuple[str, ...], Span]]) -> list[Content]:
+def _level(
+    reader: Reader,
+    parents: Sequence[tuple[tuple[str, ...], Span]],
+    portion: Portion | None = None,
+) -> tuple[list[Content], list[str]]:
+    """Return what was in `parents`, and all candidates in order, of which it is a portion."""
     keys = dict.fromkeys((path[-1], span) for path, span in parents)
     since = _emptied_before(reader, keys)
     reader.fetch(
@@ -100,6 +129,10 @@ def _level(reader: Reader, parents: Sequence[tuple[tuple[str, ...], Span]]) -> l
         for key, span in keys
         for kind in _PARENT_ROLES
     }
+    candidates = sorted({child for those in wanted.values() for child in those})
+    if portion is not None:
+        chosen = set(portion.take(candidates))
+        wanted = {name: [c for c in those if c in chosen] for name, those in wanted.items()}
     reader.look_up(
         Wanted(key=key, roles=_BORN, to_us=s.to_us, newest=_BIRTHS) for key, s in keys
     )
@@ -115,7 +148,7 @@ def _level(reader: Reader, parents: Sequence[tuple[tuple[str, ...], Span]]) -> l
                     inside = relation.parent == path[-1] and relation.kind == kind
                     if inside and met is not None and relation.known and child not in path:
                         found.append(Content(relation=relation, span=met, path=(*path, child)))
-    return found
+    return found, candidates
 
 
 def _within_life(reader: Reader, relation: Relation, span: Span) -> Span | None:

@@ -10,11 +10,11 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ledger.projection import BIZ_LOCATION
 from ledger.provenance.answer import State, find_states
-from ledger.provenance.contents import Content, find_contents
+from ledger.provenance.contents import Content, Portion, find_contents, find_portion
 from ledger.provenance.derivation import has_no_lot
 from ledger.provenance.document import (
     Document,
@@ -27,6 +27,11 @@ from ledger.provenance.reader import Limits, Reader
 from ledger.provenance.seeds import things_of
 from ledger.provenance.source import EventSource, Wanted
 from ledger.provenance.span import FIRST, Span, until
+
+CONTENTS_MAX = 2_000
+"""Rows of one answer about contents, but for those that belong to the last portion."""
+
+CONTENTS_BATCH = 500
 
 STATES_BATCH = 1_000
 """How many things are worked out at once; it bounds the memory, not the answer."""
@@ -82,16 +87,32 @@ def states_of(source: EventSource, keys: Iterable[str], asked: Asked) -> dict[st
 
 
 def list_contents(
-    source: EventSource, key: str, asked: Asked, *, depth: int | None = None
+    source: EventSource, key: str, asked: Asked, *, depth: int | None = None, after: str = ""
 ) -> Document:
-    """Return what is in `key` at the asked instant, down to `depth` levels."""
-    reader = asked.reader(source)
-    contents = find_contents(reader, [(key, asked.instant)], depth=depth)
+    """Return what is in `key` at the asked instant, down to `depth` levels.
+
+    Things directly inside come in the order of their keys, each portion with what is inside
+    it. Past `CONTENTS_MAX` rows the answer is cut, and goes on with `after`.
+    """
+    rows: list[Document] = []
+    cut = False
+    last: str | None = after
+    while last is not None and len(rows) < CONTENTS_MAX:
+        reader, portion = asked.reader(source), Portion(last, CONTENTS_BATCH)
+        inside, last = find_portion(reader, key, asked.instant, portion)
+        if depth is None or depth > 1:
+            within = [(one.relation.child, one.span) for one in inside]
+            below = None if depth is None else depth - 1
+            deeper = find_contents(reader, within, depth=below)
+            inside = [*inside, *(replace(one, path=(key, *one.path)) for one in deeper)]
+        rows += [_content(one) for one in inside if one.relation.child != key]
+        cut = cut or reader.horizon != FIRST
     return {
         "epc": key,
         "as_of": asked.as_of(source),
-        "contents": [_content(one) for one in contents],
-        "truncated": reader.horizon != FIRST,
+        "contents": rows,
+        "truncated": cut or last is not None,
+        "continuation": None if last is None else {"after": last},
     }
 
 

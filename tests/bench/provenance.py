@@ -299,7 +299,9 @@ def measure_recall(world: World, items: int) -> None:
 
 def measure_bounds(world: World, children: int, events: int) -> None:
     wide, deep, busy = pallet(999_999), case("deep0"), lot("BUSY")
-    world.add(pack(at(0), wide, *(item(f"w{n}") for n in range(children))))
+    for first in range(0, children, 50_000):  # A part of an event has at most 4 MiB.
+        those = range(first, min(children, first + 50_000))
+        world.add(pack(at(0), wide, *(item(f"w{n}") for n in those)))
     for n in range(50):
         world.add(pack(at(n), case(f"deep{n + 1}"), case(f"deep{n}")))
     world.add(object_event(at(60), case("deep50"), bizStep="departing"))

@@ -283,3 +283,19 @@ def test_what_holds_for_many_things_is_what_holds_for_each() -> None:
             for key, state in states_of(source, known, asked()).items()
         }
         assert told == {key: ask(source, key)["state"] for key in known}, f"seed {seed}"
+
+
+def test_contents_of_a_large_container_come_in_portions() -> None:
+    source = ledger_of(
+        pack("1 08:00", pallet(1), *(case(f"{n:04}") for n in range(2600))),
+        pack("1 07:00", case("0000"), item(1)),
+        unpack("1 09:00", pallet(1), case("0003")),
+    )
+    first: Any = list_contents(source, pallet(1), asked())
+    assert first["truncated"]
+    rest: Any = list_contents(source, pallet(1), asked(), after=first["continuation"]["after"])
+    assert rest["continuation"] is None
+    keys = [row["epc"] for row in (*first["contents"], *rest["contents"])]
+    assert len(keys) == len(set(keys)) == 2600
+    assert item(1) in keys
+    assert case("0003") not in keys
