@@ -1,5 +1,8 @@
 """Fixtures that more than one room uses."""
 
+import os
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,29 @@ settings.register_profile(
     "tagtrail", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tagtrail")
+
+_exit_status = 0
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Remember how the run ended, for the very last hook."""
+    global _exit_status  # noqa: PLW0603  a hook has nowhere else to put it
+    _exit_status = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Name the threads that a failed test left behind, and end without waiting for them."""
+    left = [
+        thread.name
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and not thread.daemon
+    ]
+    if left:
+        print(f"threads left behind: {', '.join(left)}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_status or 1)
 
 
 @pytest.fixture(scope="session")

@@ -148,6 +148,7 @@ def test_killed_gateway_loses_nothing_and_doubles_nothing(
             target=publish,
             args=(run.messages, mosquitto.url),
             kwargs={"acks": acks, "speed": span_s / PUBLISH_S},
+            daemon=True,
         )
         for n in range(KILLS):
             with started("subscribed at ", log, *gate, "--ledger", url) as (_, process):

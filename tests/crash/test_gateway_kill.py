@@ -32,6 +32,8 @@ SEED = 20_260_105
 KILLS = 20
 ACKNOWLEDGED_MIN = 1_000
 PUBLISH_PAUSE_SECONDS = 0.004
+BURST = 200  # messages between two rests, so that kills also fall when all is worked off
+REST_SECONDS = 1.2
 SETTLE_SECONDS = 60.0
 
 
@@ -39,7 +41,7 @@ class Publisher(threading.Thread):
     """Publishes one tag after the other and remembers which ones the broker acknowledged."""
 
     def __init__(self, broker: Broker) -> None:
-        super().__init__(name="publisher")
+        super().__init__(name="publisher", daemon=True)
         self.acknowledged: set[int] = set()
         self.stopping = threading.Event()
         self._number_of: dict[int, int] = {}
@@ -53,7 +55,7 @@ class Publisher(threading.Thread):
     def run(self) -> None:
         self._client.loop_start()
         n = 0
-        while not self.stopping.wait(PUBLISH_PAUSE_SECONDS):
+        while not self.stopping.wait(PUBLISH_PAUSE_SECONDS if n % BURST else REST_SECONDS):
             message = self._client.publish("gate/r", read_payload(n, 10 * n), qos=1)
             self._sent.append((n, message))
             n += 1

@@ -85,7 +85,7 @@ def test_a_broker_that_goes_away_gets_the_same_payloads_again(tmp_path: Path) ->
             publish(messages, broker.url, acks=tmp_path / "acks.jsonl", speed=1.0)
         )  # two seconds of it
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     time.sleep(0.7)
     stop(broker.process)

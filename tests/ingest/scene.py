@@ -202,6 +202,8 @@ def serving() -> Iterator[Ledger]:
     with Ledger() as ledger:
         thread = threading.Thread(target=ledger.serve_forever, args=(0.01,))
         thread.start()
-        yield ledger
-        ledger.shutdown()
-        thread.join()
+        try:
+            yield ledger
+        finally:
+            ledger.shutdown()
+            thread.join()
