@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.optional import ROOT, Broker, absent, free_port, start_mosquitto, stop
+from tests.postgres import Cluster, running_cluster
 from tests.tokens import Tokens, make_tokens
 
 # The machines are noisy: no test fails for being slow, and a failure prints how to repeat it.
@@ -57,6 +58,21 @@ def mosquitto(tmp_path: Path) -> Iterator[Broker]:
     broker = start_mosquitto(tmp_path / "broker", free_port())
     yield broker
     stop(broker.process)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """Yield a private PostgreSQL on loopback, fast rather than durable."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def postgres_url(postgres: Cluster) -> Iterator[str]:
+    """Yield the URL of a new, empty database, as its superuser."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
 
 
 @pytest.fixture(scope="session")
