@@ -6,6 +6,11 @@ sold. A hand-over is intended on shipping and completed on receiving (EPCIS 2.0,
 void_shipping takes the intention back. Whoever signed that a thing came into being had it
 then: such a span says that its basis is the *issuer*, all others are *stated*.
 
+An arrival has several steps: arriving, unloading, receiving, accepting. One that names nobody
+completes what was intended for whoever signed it, and otherwise leaves who holds the thing
+in doubt; but not where an earlier step of the same arrival named the parties, and not the
+owner where it is signed by whoever has the thing anyway: what stays in one hand is not sold.
+
 Where a thing has moved unseen, nobody is named as holding it until an event says who does.
 
 Pure: no I/O, no clock, no randomness.
@@ -123,6 +128,10 @@ class _Book:
     pending: Node | None = None
     loss: tuple[Moment, tuple[str, ...], str] | None = None
     """Since when, between whom and why nobody is known to hold it."""
+    arrived: bool = False
+    """Named by a step of the arrival that nothing has departed from since."""
+    unconfirmed: tuple[Gap, Holding, Moment] | None = None
+    """What to take back where the receiving of an arrival comes after its unloading."""
 
     def step(self, node: Node, unseen_since: Moment | None) -> None:
         givers = self._parties(node.event.sources)
@@ -134,12 +143,16 @@ class _Book:
             self.pending = None
         elif step in INTENDED:
             self._intend(node, givers, takers)
+            self.arrived, self.unconfirmed = False, None
         elif givers or takers:
             self._complete(node, givers, takers)
-        elif step in RECEIPTS:
+            self.arrived = bool(takers)
+        elif step in RECEIPTS and not self.arrived:
             self._receive_unnamed(node)
         if unseen_since is not None and not (givers or takers):
             self._lose(node, unseen_since)
+        elif step == RECEIVING:
+            self._confirm()
 
     def _parties(self, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         kind = ROLE_TYPES[self.role]
@@ -265,10 +278,23 @@ class _Book:
         issuer = party_key(node.pin.iss)
         if self.pending is not None and issuer in self._intended(self.pending):
             self._receive(node, issuer, self.pending)
+            self.arrived = True
+        elif self._has_it(issuer, node.moment):
+            pass
         elif self.holding is not None and self.holding.party != issuer:
             why = f"it was received, and the event does not say who is its {self.role} now"
             since = self.holding.evidence[-1].moment
             self._let_go(since, (self.holding.party, issuer), why)
+
+    def _has_it(self, party: str, moment: Moment) -> bool:
+        """Tell whether `party` had the thing already: the book of the possessor comes first."""
+        return any(
+            one.role == POSSESSOR
+            and one.party == party
+            and (one.start is None or one.start < moment)
+            and (one.end is None or moment < one.end)
+            for one in self.custody.holdings
+        )
 
     def _receive(self, node: Node, taker: str, pending: Node) -> None:
         holding = self.holding
@@ -278,9 +304,18 @@ class _Book:
             between = (holding.party, taker)
             self._gap(MISSING_RECEIVING, pending.moment, node.moment, between, why)
             holding.end = pending.moment
+            self.unconfirmed = (self.custody.gaps[-1], holding, node.moment)
+
+    def _confirm(self) -> None:
+        """Take back that nothing received what was in the other's hands already."""
+        if self.arrived and self.unconfirmed is not None:
+            gap, giver, moment = self.unconfirmed
+            self.custody.gaps.remove(gap)
+            giver.end, self.unconfirmed = moment, None
 
     def _lose(self, node: Node, since: Moment) -> None:
         holding = self.holding
+        self.arrived, self.unconfirmed = False, None
         if holding is None:
             return
         if self.role == POSSESSOR and party_key(node.pin.iss) != holding.party:

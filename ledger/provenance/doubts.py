@@ -11,6 +11,7 @@ from decimal import Decimal
 from ledger.projection import THING_ROLES
 from ledger.provenance import gap as gaps
 from ledger.provenance import pool as pools
+from ledger.provenance.custody import RECEIPTS
 from ledger.provenance.derivation import quantity_made
 from ledger.provenance.gap import Gap
 from ledger.provenance.lineage import is_commissioning, is_ending
@@ -19,6 +20,8 @@ from ledger.provenance.span import Moment
 from ledger.provenance.story import CONTAINED, DIRECT, LOT, TRANSFORMED, Story, Thing, Told
 
 _OWN = frozenset({DIRECT, TRANSFORMED, LOT})
+_SALES = frozenset({"retail_selling", "dispensing"})
+_BACK = frozenset({"returned", "sellable_accessible", "sellable_not_accessible"})
 _PARTS = ("id", "about", "what", "when", "where", "why", "how", "other")
 _FLAGS = {
     pools.IDENTICAL: (
@@ -46,6 +49,7 @@ def find_doubts(story: Story, pool: Pool, now: Moment) -> Iterator[Gap]:
             yield from _of_event(thing, one, now)
         yield from _untimed(thing, pool)
         yield from _outside_life(thing, told)
+        yield from _sold_twice(thing, told)
         yield from _left_inside(thing, told)
         yield from _imbalance(thing, told)
     if story.truncated:
@@ -113,6 +117,45 @@ def _after_end(thing: Thing, own: Iterable[Node]) -> Iterator[Gap]:
             yield Gap(gaps.AFTER_END, thing.key, *span, (thing.key,), why)
         if is_ending(node.event, thing.key):
             ended = node
+
+
+def _sold_twice(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
+    """Report an instance that is sold again though nothing says that it had come back.
+
+    One of the two is a copy, or its return was not seen.
+    """
+    sold: Node | None = None
+    for node in (one.node for one in told if one.via in _OWN):
+        if thing.key not in node.event.epc_list:
+            continue
+        if _sells(node):
+            if sold is not None and not _is_same_sale(sold, node):
+                why = "it was sold again, and no event says that it had come back in between"
+                parties = (sold.pin.iss, node.pin.iss)
+                yield Gap(gaps.SOLD_TWICE, thing.key, sold.moment, node.moment, parties, why)
+            sold = node
+        elif _brings_back(node):
+            sold = None
+
+
+def _sells(node: Node) -> bool:
+    """Tell whether the event sells what it names, the whole of it."""
+    event = node.event
+    return event.biz_step in _SALES and event.disposition != "partially_dispensed"
+
+
+def _is_same_sale(one: Node, other: Node) -> bool:
+    """Tell whether both may be one sale that was read twice, which is reported as such."""
+    both = {*one.flags, *other.flags}
+    if pools.COLLISION in both:
+        return one.event.event_id == other.event.event_id
+    return pools.IDENTICAL in both and one.moment[0] == other.moment[0]
+
+
+def _brings_back(node: Node) -> bool:
+    event = node.event
+    received = event.biz_step in RECEIPTS or bool(event.destinations)
+    return received or event.disposition in _BACK
 
 
 def _left_inside(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:

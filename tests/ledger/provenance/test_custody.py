@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.ledger.provenance.fakes import (
     AT_CENTRE,
     AT_DAIRY,
@@ -21,6 +23,7 @@ from tests.ledger.provenance.fakes import (
     party,
     receive,
     ship,
+    time,
 )
 
 
@@ -126,6 +129,74 @@ def test_35_handed_on_by_one_who_never_had_it_is_a_conflict() -> None:
     assert "conflicting_custody" in gap_kinds(answer)
 
 
+def stocked(*later: dict[str, Any]) -> dict[str, Any]:
+    """A depot receives for a seller, and what comes `later` names no party."""
+    lists = {
+        "sources": [("possessing_party", DAIRY), ("owning_party", DAIRY)],
+        "destinations": [("possessing_party", CENTRE), ("owning_party", STORE)],
+    }
+    return ask(
+        ledger_of(
+            made(),
+            object_event("1 10:00", item(1), bizStep="shipping", **lists),
+            (CENTRE, object_event("2 10:00", item(1), bizStep="receiving", **lists)),
+            *((CENTRE, one) for one in later),
+        ),
+        item(1),
+    )
+
+
+def test_34_an_unloading_that_names_nobody_leaves_who_was_named_before() -> None:
+    for later in (
+        [object_event("2 10:30", item(1), bizStep="unloading")],
+        [object_event("2 10:30", item(1), bizStep=step) for step in ("unloading", "accepting")],
+    ):
+        answer = stocked(*later)
+        assert custody(answer, "owner")[-1] == (STORE, "2 10:00", None)
+        assert custody(answer, "possessor")[-1] == (CENTRE, "2 10:00", None)
+        assert not gap_kinds(answer) & {"unknown_custody", "conflicting_custody"}
+
+
+def test_34_what_its_possessor_moves_from_house_to_house_is_not_sold() -> None:
+    answer = stocked(
+        object_event("3 10:00", item(1), bizStep="departing"),
+        object_event("3 12:00", item(1), bizStep="receiving"),
+    )
+    assert answer["state"]["owner"] == STORE
+    assert answer["state"]["possessor"] == CENTRE
+    assert "unknown_custody" not in gap_kinds(answer)
+
+
+def test_a_receipt_by_a_stranger_that_names_nobody_leaves_both_in_doubt() -> None:
+    source = ledger_of(
+        made(),
+        ship("1 10:00", item(1), giver=DAIRY, taker=CENTRE),
+        (CENTRE, receive("2 10:00", item(1), giver=DAIRY, taker=CENTRE)),
+        (CENTRE, object_event("3 10:00", item(1), bizStep="departing")),
+        (STORE, object_event("3 12:00", item(1), bizStep="receiving")),
+    )
+    answer = ask(source, item(1))
+    assert (answer["state"]["owner"], answer["state"]["possessor"]) == (None, None)
+    assert "unknown_custody" in gap_kinds(answer)
+
+
+def test_an_unloading_before_the_receiving_is_no_missed_receiving() -> None:
+    source = ledger_of(
+        made(),
+        ship("1 10:00", item(1), giver=DAIRY, taker=CENTRE),
+        (CENTRE, object_event("2 10:00", item(1), bizStep="unloading")),
+    )
+    assert "missing_receiving" in gap_kinds(ask(source, item(1)))
+    source.capture(object_event("2 11:00", item(1), bizStep="receiving"), iss=CENTRE)
+    answer = ask(source, item(1))
+    assert "missing_receiving" not in gap_kinds(answer)
+    for role in ("owner", "possessor"):
+        assert custody(answer, role) == [
+            (DAIRY, "1 08:00", "2 10:00"),
+            (CENTRE, "2 10:00", None),
+        ]
+
+
 def test_36_a_voided_shipment_hands_nothing_over() -> None:
     answer = ask(
         ledger_of(
@@ -173,6 +244,52 @@ def test_36_a_return_after_sale_and_a_recall_that_is_lifted() -> None:
     assert lifted["state"]["owner"] == STORE
     assert lifted["state"]["disposition"] == "returned"
     assert [one[0] for one in custody(lifted, "owner")] == [DAIRY, STORE, SHOPPER, STORE]
+
+
+def sold(at: str, **fields: Any) -> dict[str, Any]:
+    where = {"bizLocation": AT_STORE} | fields
+    return object_event(at, item(1), bizStep="retail_selling", **where)
+
+
+@pytest.mark.parametrize("again", [{}, {"bizLocation": AT_CENTRE}])
+def test_36_a_copy_that_is_sold_again_is_a_gap_wherever_it_is_sold(again: Any) -> None:
+    answer = ask(ledger_of(made(), sold("3 10:00"), sold("4 10:00", **again)), item(1))
+    (gap,) = [one for one in answer["gaps"] if one["kind"] == "sold_twice"]
+    assert (gap["from"][8:16], gap["to"][8:16]) == ("03T10:00", "04T10:00")
+    assert gap["epc"] == item(1)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        receive("3 12:00", item(1), giver=SHOPPER, taker=STORE, disposition="returned"),
+        object_event("3 12:00", item(1), bizStep="receiving"),
+        object_event("3 12:00", item(1), bizStep="stocking", disposition="sellable_accessible"),
+    ],
+)
+def test_36_what_came_back_may_be_sold_again(between: dict[str, Any]) -> None:
+    answer = ask(ledger_of(made(), sold("3 10:00"), between, sold("4 10:00")), item(1))
+    assert "sold_twice" not in gap_kinds(answer)
+
+
+def test_36_what_is_dispensed_in_parts_is_not_sold_twice() -> None:
+    part = {"bizStep": "dispensing", "disposition": "partially_dispensed"}
+    parts = [object_event(f"{day} 10:00", item(1), **part) for day in (3, 4)]
+    last = object_event("5 10:00", item(1), bizStep="dispensing", disposition="dispensed")
+    assert "sold_twice" not in gap_kinds(ask(ledger_of(made(), *parts, last), item(1)))
+
+
+def test_36_one_sale_that_was_read_twice_is_not_sold_twice() -> None:
+    answer = ask(ledger_of(made(), sold("3 10:00"), sold("3 10:00")), item(1))
+    assert "identical_events" in gap_kinds(answer)
+    assert "sold_twice" not in gap_kinds(answer)
+
+
+def test_36_a_copy_that_is_made_again_has_another_life() -> None:
+    answer = ask(
+        ledger_of(made(), sold("3 10:00"), made() | {"eventTime": time("4 08:00")}), item(1)
+    )
+    assert "reused_key" in gap_kinds(answer)
 
 
 def test_38_a_read_point_alone_makes_the_place_unknown() -> None:
