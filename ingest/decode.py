@@ -39,6 +39,7 @@ from ingest.reads import (
     Sample,
     Sighting,
     TimeSource,
+    Vital,
     not_a_read,
 )
 from ledger.errors import ParseError
@@ -70,12 +71,15 @@ _CACHE = 65_536
 class Decoded:
     """What a message says, in its order, and which parts of it could not be taken."""
 
-    items: tuple[Read | LineMessage | Sample, ...]
+    items: tuple[Read | LineMessage | Sample | Vital, ...]
     faults: tuple[Fault, ...]
 
 
 def decode_message(message: Message) -> Decoded:
     """Return what `message` says; whatever is wrong with it is a fault, never an error."""
+    if message.oversize:
+        why = f"has {message.oversize} bytes, at most {MESSAGE_BYTES_MAX} are kept"
+        return Decoded(items=(), faults=(Fault(where="", why=why),))
     try:
         parsed = _parse_payload(message.topic, message.payload)
     except ParseError as error:
@@ -83,7 +87,7 @@ def decode_message(message: Message) -> Decoded:
     if len(parsed.items) > ITEMS_PER_MESSAGE_MAX:
         why = f"holds {len(parsed.items)} items, at most {ITEMS_PER_MESSAGE_MAX} are taken"
         return Decoded(items=(), faults=(Fault(where="", why=why),))
-    items: list[Read | LineMessage | Sample] = []
+    items: list[Read | LineMessage | Sample | Vital] = []
     faults = list(parsed.faults)
     if not parsed.items and not faults:
         faults.append(not_a_read("there is nothing in it"))
@@ -96,7 +100,7 @@ def decode_message(message: Message) -> Decoded:
     return Decoded(items=tuple(items), faults=tuple(faults))
 
 
-def _finish(item: Item, received_us: int) -> Read | LineMessage | Sample:
+def _finish(item: Item, received_us: int) -> Read | LineMessage | Sample | Vital:
     match item:
         case Sighting():
             return Read(
@@ -185,7 +189,8 @@ def _describe_text(payload: bytes, error: msgspec.DecodeError) -> Fault:
         text = payload.decode("utf-8")
     except UnicodeDecodeError:
         shown = payload[: _TEXT_SHOWN // 2].hex()
-        return not_a_read(f"{len(payload)} bytes that are no text and no JSON ({shown}…)")
+        why = f"not a tag read: {len(payload)} bytes that are no text and no JSON ({shown}…)"
+        return Fault(where="", why=why)
     if text.lstrip().startswith(("{", "[", '"')):
         return Fault(where="", why=f"is broken JSON: {error}")
     return not_a_read(f"the text {text[:_TEXT_SHOWN]!r}")

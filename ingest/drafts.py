@@ -44,6 +44,22 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something is missing: what a party's gateway states as a gap (FORMATS section 2).
+
+    `source` is a read point or what a sensor is about; `what` is a number of `ingest.watch`.
+    """
+
+    party: str
+    source: str
+    what: int
+    from_us: int
+    to_us: int
+    count: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unresolved:
     """Something happened at a place that the plan cannot turn into an event."""
 
@@ -76,6 +92,7 @@ class Outcome:
     drafts: list[Draft] = field(default_factory=list)
     faults: list[tuple[int, Fault]] = field(default_factory=list)
     unresolved: list[Unresolved] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     def add_events(self, events: Iterable[Event], ground: Ground) -> None:

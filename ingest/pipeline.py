@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import IO, Self
 
 from ingest.delivery import Delivered, deliver_once, see_checkpoint
-from ingest.drafts import Draft, Outcome, Unresolved
+from ingest.drafts import Draft, Notice, Outcome, Unresolved
 from ingest.inbox import Inbox, Kept
 from ingest.outbox import Outbox, Work
 from ingest.plan import Plan
 from ingest.reads import TICK_TOPIC, Arrival
-from ingest.sealing import Head, Pen, Sealed, seal
+from ingest.sealing import Head, Pen, Sealed, gap_of, seal, seal_bodies
 from ingest.settings import Settings, SettingsError, load_signers
 from ingest.site import Site, encode_tick
 from ledger.client.http import CaptureClient, LedgerRefusedError, LedgerUnavailableError
@@ -35,7 +35,7 @@ from ledger.cose import Signer
 from ledger.disclosure import EVENT_KEY_SIZE
 from ledger.errors import ParseError, VerificationError
 from ledger.gs1.epc import canonical_key
-from ledger.statement import Claims
+from ledger.statement import Claims, Gap, Policy
 
 MESSAGES_PER_BATCH = 500
 LOCK_FILE = "gateway.lock"
@@ -156,7 +156,7 @@ class Processor:
     def _commit(
         self, cursor: int, outcome: Outcome, gone: tuple[Sequence[str], Sequence[Unresolved]]
     ) -> None:
-        sealed, heads = self._seal(outcome.drafts)
+        sealed, heads = self._seal(outcome.drafts, outcome.notices)
         counts = dict(outcome.counts)
         counts["statements"] = len(sealed)
         unresolved = [*outcome.unresolved, *gone[1]]
@@ -176,25 +176,35 @@ class Processor:
         self._stage("before commit")
         self._outbox.commit(work)
 
-    def _seal(self, drafts: Sequence[Draft]) -> tuple[list[Sealed], dict[bytes, Head]]:
-        by_party: dict[str, list[Draft]] = {}
+    def _seal(
+        self, drafts: Sequence[Draft], notices: Sequence[Notice]
+    ) -> tuple[list[Sealed], dict[bytes, Head]]:
+        said: dict[str, tuple[list[Draft], list[Gap | Policy]]] = {}
         for draft in drafts:
-            by_party.setdefault(canonical_key(draft.party), []).append(draft)
+            said.setdefault(canonical_key(draft.party), ([], []))[0].append(draft)
+        for notice in notices:
+            said.setdefault(canonical_key(notice.party), ([], []))[1].append(gap_of(notice))
         sealed: list[Sealed] = []
         heads: dict[bytes, Head] = {}
-        seen = self._outbox.seen()
-        for party, mine in by_party.items():
-            issuer, signer = self._signers[party]
-            pen = Pen(
-                signer=signer,
-                claims=Claims(iss=issuer, aud=self._origin, iat=self._clock_us() // _US),
-                draw=lambda: secrets.token_bytes(EVENT_KEY_SIZE),
-                seen=seen,
-            )
-            signed, head = seal(mine, pen, self._outbox.head(signer.kid))
+        for party, (mine, bodies) in said.items():
+            signed, kid, head = self._sign(party, mine, bodies)
             sealed += signed
-            heads[signer.kid] = head
+            heads[kid] = head
         return sealed, heads
+
+    def _sign(
+        self, party: str, drafts: Sequence[Draft], bodies: Sequence[Gap | Policy]
+    ) -> tuple[list[Sealed], bytes, Head]:
+        issuer, signer = self._signers[party]
+        pen = Pen(
+            signer=signer,
+            claims=Claims(iss=issuer, aud=self._origin, iat=self._clock_us() // _US),
+            draw=lambda: secrets.token_bytes(EVENT_KEY_SIZE),
+            seen=self._outbox.seen(),
+        )
+        events, head = seal(drafts, pen, self._outbox.head(signer.kid))
+        others, head = seal_bodies(bodies, pen, head)
+        return [*events, *others], signer.kid, head
 
 
 class Keeper:

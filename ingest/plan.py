@@ -134,6 +134,23 @@ class SensorRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderRule:
+    """What is expected of the reader, or of the bridge, that publishes on `topics`.
+
+    It is silent after two `heartbeat_us` without a message (0: nothing is expected). Event
+    numbers may come out of order within `grace_us`. Fewer than `messages_min` messages a minute
+    are an alarm; none of that is about tags: a gate where nothing passes is no fault.
+    """
+
+    name: str
+    topics: tuple[str, ...]
+    heartbeat_us: int
+    grace_us: int
+    messages_min: int
+    skew_max_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A whole plan, valid as such; `sha256` is over its text."""
 
@@ -142,6 +159,7 @@ class Plan:
     stations: tuple[Station, ...]
     sensors: tuple[SensorRule, ...]
     sha256: bytes
+    readers: tuple[ReaderRule, ...] = ()
 
 
 def find_stations(plan: Plan, topic: str) -> tuple[Station, ...]:
@@ -169,4 +187,12 @@ def find_sensor(plan: Plan, topic: str, devices: tuple[str, ...]) -> SensorRule 
                 topic_matches(pattern, topic) for pattern in rule.topics
             ):
                 return rule
+    return None
+
+
+def find_reader(plan: Plan, topic: str) -> ReaderRule | None:
+    """Return what the plan expects of the reader that publishes on `topic`."""
+    for rule in plan.readers:
+        if any(topic_matches(pattern, topic) for pattern in rule.topics):
+            return rule
     return None

@@ -29,6 +29,7 @@ Pure: no I/O, no clock, no randomness.
 """
 
 import re
+from collections import Counter
 from hashlib import sha256
 
 from ingest.plan import (
@@ -38,6 +39,7 @@ from ingest.plan import (
     ObjectEmit,
     Party,
     Plan,
+    ReaderRule,
     SensorRule,
     Station,
     TransactionEmit,
@@ -69,6 +71,10 @@ _PASS_S, _PASS_BOUNDS = 900, (1, 86_400)
 _READS, _READS_BOUNDS = 1, (1, 10_000)
 _BATCH, _BATCH_BOUNDS = 20, (1, 1_000)
 _SPAN_S, _SPAN_BOUNDS = 1_800, (1, 86_400)
+_HEARTBEAT_BOUNDS = (0, 604_800)
+_GRACE_S, _GRACE_BOUNDS = 30, (0, 86_400)
+_RATE_BOUNDS = (0, 1_000_000)
+_SKEW_S, _SKEW_BOUNDS = 5, (1, 86_400)
 
 _PREFIX = re.compile(r"\d{4,12}", re.ASCII)
 _MAC = re.compile(r"([0-9A-F]{2}):" * 5 + r"([0-9A-F]{2})", re.ASCII)
@@ -91,17 +97,29 @@ def parse_plan(text: str, where: str = "plan") -> Plan:
         raise root.error("party", "names one party twice")
     stations = tuple(_parse_station(one, defaults, known) for one in root.tables("station"))
     sensors = tuple(_parse_sensor(one, defaults, known) for one in root.tables("sensor"))
+    readers = tuple(_parse_reader(one) for one in root.tables("reader"))
     _ask_defaults(defaults)
     defaults.close()
     root.close()
     if not stations and not sensors:
         raise root.error("station", "is missing; a plan needs a [[station]] or a [[sensor]]")
-    names = [station.name for station in stations]
-    twice = sorted({one for one in names if names.count(one) > 1})
+    _require_names(root, "station", [one.name for one in stations])
+    _require_names(root, "reader", [one.name for one in readers])
+    return Plan(
+        name=name,
+        parties=parties,
+        stations=stations,
+        sensors=sensors,
+        sha256=sha256(text.encode()).digest(),
+        readers=readers,
+    )
+
+
+def _require_names(root: Table, key: str, names: list[str]) -> None:
+    """Refuse two of one name, and more than `STATIONS_MAX`."""
+    twice = [one for one, count in Counter(names).items() if count > 1]
     if twice or len(names) > STATIONS_MAX:
-        raise root.error("station", f"two are called {twice[:1]}, or over {STATIONS_MAX}")
-    digest = sha256(text.encode()).digest()
-    return Plan(name=name, parties=parties, stations=stations, sensors=sensors, sha256=digest)
+        raise root.error(key, f"two are called {twice[:1]}, or over {STATIONS_MAX}")
 
 
 def _ask_defaults(defaults: Table) -> None:
@@ -153,6 +171,19 @@ def _parse_station(table: Table, defaults: Table, parties: dict[str, str]) -> St
         )
     table.close()
     return station
+
+
+def _parse_reader(table: Table) -> ReaderRule:
+    rule = ReaderRule(
+        name=table.text("name"),
+        topics=_topics(table, None),
+        heartbeat_us=table.number("heartbeat_s", 0, _HEARTBEAT_BOUNDS) * 1_000_000,
+        grace_us=table.number("grace_s", _GRACE_S, _GRACE_BOUNDS) * 1_000_000,
+        messages_min=table.number("messages_per_minute_min", 0, _RATE_BOUNDS),
+        skew_max_us=table.number("skew_max_s", _SKEW_S, _SKEW_BOUNDS) * 1_000_000,
+    )
+    table.close()
+    return rule
 
 
 def _parse_emit(table: Table) -> Emit:

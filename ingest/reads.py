@@ -15,33 +15,46 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MESSAGE_BYTES_MAX = 1024 * 1024
 TOPIC_BYTES_MAX = 65_535
 EPC_BYTES_MAX = 62  # the EPC bank of a Gen2 tag: 31 words, the most a PC word can announce
 ITEMS_PER_MESSAGE_MAX = 20_000
-TICK_TOPIC = "$tick"  # no broker delivers it: a subscription to # leaves out $ topics
+# The gateway's own messages; no broker delivers them: a subscription to # leaves out $ topics.
+TICK_TOPIC = "$tick"
+QUOTA_TOPIC = "$quota"
+CLOCK_TOPIC = "$clock"
+OWN_TOPICS = (TICK_TOPIC, QUOTA_TOPIC, CLOCK_TOPIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One MQTT publication as kept in the inbox; `sha256` is its identity."""
+    """One MQTT publication as kept in the inbox; `sha256` is its identity.
+
+    `received_us` is the gateway's clock, `monotonic_us` a clock of the same host that is never
+    set (0 where nobody looked at it). `properties` are MQTT 5's as JSON, empty where there
+    are none. Of a payload over `MESSAGE_BYTES_MAX` only `oversize`, its length, is kept.
+    """
 
     id: int
     topic: str
     payload: bytes
     received_us: int
     sha256: bytes
+    monotonic_us: int = 0
+    properties: bytes = b""
+    oversize: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A message on its way into the inbox."""
 
     topic: str
     payload: bytes
     received_us: int
+    monotonic_us: int = 0
+    properties: bytes = b""
 
 
 def message_hash(topic: str, payload: bytes) -> bytes:
@@ -152,18 +165,42 @@ class Sample:
     values: tuple[tuple[str, float], ...]
 
 
-Item = Sighting | LineMessage | Sample
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vital:
+    """What a reader says of itself beside tags: that it lives, how it is, what it lost.
+
+    `reader` is its own name, None where the topic stands for it. `number` and `count` are the
+    numbers that it gave to the events of this message, `number` … `number + count - 1`, which
+    grow by one within a `boot`; without a boot a smaller number is taken as a new start.
+    `dropped` is how many reads or messages it says it lost since it started. A heartbeat is
+    said to come regularly. `why` is in its words.
+    """
+
+    reader: str | None = None
+    time_us: int | None = None
+    is_heartbeat: bool = False
+    state: Literal["online", "degraded", "offline"] | None = None
+    boot: str | None = None
+    number: int | None = None
+    count: int = 1
+    dropped: int | None = None
+    why: str = ""
+
+
+Item = Sighting | LineMessage | Sample | Vital
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """A part of a payload that cannot be taken: where in it, and why.
 
-    `where` is a path such as `[3].data.idHex`, empty for the whole payload.
+    `where` is a path such as `[3].data.idHex`, empty for the whole payload. `hides_reads` is
+    false where it is clear that there was no read to lose.
     """
 
     where: str
     why: str
+    hides_reads: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,4 +213,4 @@ class Parsed:
 
 def not_a_read(why: str, where: str = "") -> Fault:
     """Return the fault of something well-formed that is simply no tag read."""
-    return Fault(where=where, why=f"not a tag read: {why}")
+    return Fault(where=where, why=f"not a tag read: {why}", hides_reads=False)

@@ -5,16 +5,19 @@ events or `SUBMISSION_BYTES`; a draft is never split over two, so that the event
 one pass stand or fall together. Each statement names the one before it of the same key; that
 chain is the signer's own, and a gap in it shows.
 
+What else a key has to say, a gap or the plan that comes into force, is a statement without
+events in the same chain.
+
 The grade is 2: a gateway observed what a reader that cannot sign told it. Event keys are
 random, so the caller brings `draw`.
 
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ingest.drafts import Draft
+from ingest.drafts import Draft, Notice
 from ledger.cose import Signer
 from ledger.disclosure import (
     Submission,
@@ -25,7 +28,18 @@ from ledger.disclosure import (
     events_root,
 )
 from ledger.epcis.event import split_event
-from ledger.statement import Capture, Claims, Link, Seen, parse_statement, sign_statement
+from ledger.statement import (
+    TEXT_BYTES_MAX,
+    Body,
+    Capture,
+    Claims,
+    Gap,
+    Link,
+    Policy,
+    Seen,
+    parse_statement,
+    sign_statement,
+)
 from ledger.tlog.merkle import Hash
 
 GRADE = 2
@@ -63,27 +77,60 @@ class Pen:
     seen: Seen | None = None
 
 
+def seal_bodies(
+    bodies: Iterable[Gap | Policy], pen: Pen, head: Head
+) -> tuple[list[Sealed], Head]:
+    """Return one statement for each of `bodies`, and where the chain goes on."""
+    sealed: list[Sealed] = []
+    for body in bodies:
+        one, head = _sign(body, (), pen, head)
+        sealed.append(one)
+    return sealed, head
+
+
 def seal(drafts: Iterable[Draft], pen: Pen, head: Head) -> tuple[list[Sealed], Head]:
     """Return the statements over `drafts`, all of one party, and where the chain goes on."""
     sealed: list[Sealed] = []
     for events in _group(drafts, pen):
         root = events_root([commitment(event) for event in events])
-        link = Link(epoch=head.epoch, seq=head.seq, prev=head.prev, seen=pen.seen)
         body = Capture(grade=GRADE, count=len(events), root=root)
-        raw = sign_statement(pen.signer, pen.claims, link, body)
-        statement_id = parse_statement(raw).id
-        submission = encode_submission(Submission(statement=raw, events=tuple(events)))
-        sealed.append(
-            Sealed(
-                kid=pen.signer.kid,
-                seq=head.seq,
-                statement_id=statement_id,
-                submission=submission,
-                events=len(events),
-            )
-        )
-        head = Head(epoch=head.epoch, seq=head.seq + 1, prev=statement_id)
+        one, head = _sign(body, events, pen, head)
+        sealed.append(one)
     return sealed, head
+
+
+def _sign(
+    body: Body, events: Sequence[WholeEvent], pen: Pen, head: Head
+) -> tuple[Sealed, Head]:
+    link = Link(epoch=head.epoch, seq=head.seq, prev=head.prev, seen=pen.seen)
+    raw = sign_statement(pen.signer, pen.claims, link, body)
+    statement_id = parse_statement(raw).id
+    sealed = Sealed(
+        kid=pen.signer.kid,
+        seq=head.seq,
+        statement_id=statement_id,
+        submission=encode_submission(Submission(statement=raw, events=tuple(events))),
+        events=len(events),
+    )
+    return sealed, Head(epoch=head.epoch, seq=head.seq + 1, prev=statement_id)
+
+
+def gap_of(notice: Notice) -> Gap:
+    """Return the gap that `notice` states, its texts within the bounds of a statement."""
+    return Gap(
+        source=_text(notice.source),
+        what=notice.what,
+        start=notice.from_us,
+        end=notice.to_us,
+        count=notice.count,
+        why=_text(notice.why),
+    )
+
+
+def _text(text: str) -> str:
+    """Return `text` as a statement can say it: no control characters, not too long."""
+    plain = "".join(one if one.isprintable() else " " for one in text)
+    return plain.encode("utf-8", "replace")[:TEXT_BYTES_MAX].decode("utf-8", "ignore")
 
 
 def _group(drafts: Iterable[Draft], pen: Pen) -> Iterator[list[WholeEvent]]:

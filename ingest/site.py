@@ -3,12 +3,15 @@
 `Site.take_message` is the whole of a gateway's meaning: the events that come out depend on
 the plan, the secret and the messages in order, and on nothing else. Time passes for it only
 by messages; a *tick* is a message that the gateway keeps in its own inbox when a place
-has been silent for long enough:
+has been silent for long enough. Its own messages are
 
-    topic "$tick", payload {"time_us":1767600000000000,"all":false}
+    $tick   {"time_us":1767600000000000,"all":false}            `all` ends whatever is open
+    $quota  {"from_us":…,"to_us":…,"topics":{"gate/r":17}}      what it refused for want of room
+    $clock  {"time_us":…,"step_us":-3600000000}                 its clock was set
 
-with `all` true to end whatever is open. Between two messages the state can be written out
-and read back, place by place (`encode_parts`, `restore`), and nothing changes.
+A step of its clock moves what waits for that clock, so that no pass ends for it. Between two
+messages the state can be written out and read back, place by place (`encode_parts`,
+`restore`), and nothing changes.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -25,7 +28,9 @@ from ingest.drafts import Ground, Outcome, Unresolved
 from ingest.interpret import interpret_samples, select_quantities
 from ingest.plan import Plan, SensorRule, Station, find_sensor, find_station, find_stations
 from ingest.reads import (
-    TICK_TOPIC,
+    CLOCK_TOPIC,
+    OWN_TOPICS,
+    QUOTA_TOPIC,
     BatchEnded,
     BatchStarted,
     Fault,
@@ -33,7 +38,9 @@ from ingest.reads import (
     Message,
     Read,
     Sample,
+    Vital,
 )
+from ingest.roster import ClockMessage, QuotaMessage, Roster
 from ingest.stations import StationState
 
 ROUTES_MAX = 10_000
@@ -71,19 +78,27 @@ class Site:
         self._sensor_states: dict[str, SensorState] = {}
         self._routes: dict[str, tuple[Station, ...]] = {}
         self._changed: set[str] = set()
+        self.roster = Roster(plan)
 
     def take_message(self, message: Message, outcome: Outcome) -> None:
         """Add to `outcome` what `message` leads to."""
-        if message.topic == TICK_TOPIC:
-            tick = msgspec.json.decode(message.payload, type=_Tick)
-            self._take_tick(tick, outcome)
+        if message.topic in OWN_TOPICS:
+            self._take_own(message, outcome)
             return
         decoded = decode_message(message)
         outcome.counts["messages"] += 1
         outcome.faults += [(message.id, fault) for fault in decoded.faults]
+        vitals = [one for one in decoded.items if isinstance(one, Vital)]
+        reader, is_repeat = self.roster.take_message(message, vitals, outcome)
+        if is_repeat:
+            outcome.counts["repeats by number"] += 1
+            return
         refused: Counter[str] = Counter()
         for item in decoded.items:
             match item:
+                case Vital():
+                    outcome.counts["vitals"] += 1
+                    continue
                 case Read():
                     why = self._take_read(item, message, outcome)
                 case Sample():
@@ -95,6 +110,8 @@ class Site:
         for why, count in refused.items():
             said = why if count == 1 else f"{why} ({count} times)"
             outcome.faults.append((message.id, Fault(where="", why=said)))
+        reads = [one for one in decoded.items if isinstance(one, Read)]
+        self.roster.take_content(reader, message, reads, decoded.faults)
 
     def next_tick_us(self) -> int | None:
         """Return when a tick would first end something, None where nothing is open."""
@@ -107,6 +124,7 @@ class Site:
             for name, state in self._sensor_states.items()
             if state.samples
         ]
+        due.append(self.roster.next_tick_us())
         return min((one for one in due if one is not None), default=None)
 
     def encode_parts(self) -> dict[str, bytes]:
@@ -117,7 +135,7 @@ class Site:
             states = self._station_states if kind == "station" else self._sensor_states
             parts[name] = msgspec.msgpack.encode(states[place])
         self._changed.clear()
-        return parts
+        return parts | self.roster.encode_parts()
 
     def restore(self, parts: Mapping[str, bytes]) -> dict[str, list[Unresolved]]:
         """Take back what all calls of `encode_parts` wrote, the newest of each name.
@@ -127,6 +145,9 @@ class Site:
         gone: dict[str, list[Unresolved]] = {}
         for name, data in parts.items():
             kind, _, place = name.partition(":")
+            if kind == "reader":
+                self.roster.restore({name: data})
+                continue
             if kind == "station":
                 state = msgspec.msgpack.decode(data, type=StationState)
                 if place in self._stations:
@@ -140,6 +161,28 @@ class Site:
             else:
                 gone[name] = _describe_samples(place, sensor)
         return gone
+
+    def _take_own(self, message: Message, outcome: Outcome) -> None:
+        match message.topic:
+            case quota if quota == QUOTA_TOPIC:
+                refused = msgspec.json.decode(message.payload, type=QuotaMessage)
+                self.roster.take_quota(refused, outcome)
+            case clock if clock == CLOCK_TOPIC:
+                step_us = msgspec.json.decode(message.payload, type=ClockMessage).step_us
+                self._shift_clock(step_us)
+            case _:
+                tick = msgspec.json.decode(message.payload, type=_Tick)
+                self._take_tick(tick, outcome)
+                self.roster.take_tick(tick.time_us, everything=tick.all, outcome=outcome)
+
+    def _shift_clock(self, step_us: int) -> None:
+        for name, state in self._station_states.items():
+            stations.shift_clock(state, step_us)
+            self._changed.add(f"station:{name}")
+        for name, sensor in self._sensor_states.items():
+            sensor.received_us += step_us
+            self._changed.add(f"sensor:{name}")
+        self.roster.shift_clock(step_us)
 
     def _take_tick(self, tick: _Tick, outcome: Outcome) -> None:
         for name, state in self._station_states.items():

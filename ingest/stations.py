@@ -125,6 +125,14 @@ def next_tick_us(station: Station, state: StationState) -> int | None:
     return min([*due, *([] if idle_us is None else [idle_us])], default=None)
 
 
+def shift_clock(state: StationState, step_us: int) -> None:
+    """Go on as if the gateway's clock had always been `step_us` later, for it was set."""
+    for one in state.passes:
+        one.received_us += step_us
+    for made in state.batches:
+        made.received_us += step_us
+
+
 def describe_open(place: str, state: StationState) -> list[Unresolved]:
     """Return what is open at a place that the plan no longer has, as unresolved."""
     why = "the plan no longer has this station, and the pass was open"

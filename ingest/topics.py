@@ -70,6 +70,19 @@ def _covers(wide: str, narrow: str) -> bool:
     return len(wanted) == len(levels)
 
 
+def filters_meet(one: str, other: str) -> bool:
+    """Return whether some topic is taken by both filters."""
+    left, right = one.split("/"), other.split("/")
+    for n in range(max(len(left), len(right))):
+        a = left[n] if n < len(left) else None
+        b = right[n] if n < len(right) else None
+        if "#" in (a, b):
+            return True
+        if a is None or b is None or (a != b and "+" not in (a, b)):
+            return False
+    return True
+
+
 def _check_text(text: str, where: str) -> None:
     if not text:
         raise ParseError(where, "is empty; MQTT wants at least one character")

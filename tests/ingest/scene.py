@@ -153,8 +153,10 @@ class Ledger(ThreadingHTTPServer):
         if (statement.seq, statement.prev) != (len(chain), prev):
             return {"problem": _problem("authority", "seq")}
         body = statement.body
-        assert isinstance(body, Capture)
-        verify_events(submission.events, count=body.count, root=body.root)
+        if isinstance(body, Capture):
+            verify_events(submission.events, count=body.count, root=body.root)
+        else:
+            assert not submission.events
         self.statements.append(statement)
         self.events += [join_parts(shown_parts(one)) for one in submission.events]
         index = len(self.statements) - 1
