@@ -150,6 +150,15 @@ def convert(value: Decimal, source: str, target: str) -> Decimal:
     Raises `ParseError` for an unknown code, for units of different kinds (kilograms are no
     litres) and for a value that is no number.
     """
+    one, other = _same_kind(value, source, target)
+    if source == target:
+        return value
+    base = (Fraction(value) + one.offset) * one.factor
+    return _decimal(base / other.factor - other.offset)
+
+
+def _same_kind(value: Decimal, source: str, target: str) -> tuple[Unit, Unit]:
+    """Return both units, or raise `ParseError` where `value` cannot be converted."""
     one, other = parse_unit(source), parse_unit(target)
     if one.kind != other.kind:
         raise ParseError(
@@ -157,10 +166,17 @@ def convert(value: Decimal, source: str, target: str) -> Decimal:
         )
     if not value.is_finite():
         raise ParseError("value", f"{value} is no number")
-    if source == target:
-        return value
-    base = (Fraction(value) + one.offset) * one.factor
-    return _decimal(base / other.factor - other.offset)
+    return one, other
+
+
+def convert_difference(value: Decimal, source: str, target: str) -> Decimal:
+    """Return a difference, such as a standard deviation, of unit `source` in unit `target`.
+
+    Differences of temperatures have no offset: 9 FAH are 5 CEL. Raises `ParseError` as
+    `convert` does.
+    """
+    one, other = _same_kind(value, source, target)
+    return value if source == target else _decimal(Fraction(value) * one.factor / other.factor)
 
 
 def _decimal(value: Fraction) -> Decimal:

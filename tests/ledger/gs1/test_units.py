@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import ParseError
-from ledger.gs1.units import UNITS, convert, parse_unit
+from ledger.gs1.units import UNITS, convert, convert_difference, parse_unit
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,10 @@ def test_the_temperatures_agree_with_the_recommendation(shared_data: Path) -> No
 def test_what_cannot_be_converted_is_refused(value: str, source: str, target: str) -> None:
     with pytest.raises(ParseError):
         convert(Decimal(value), source, target)
+
+
+def test_a_difference_of_temperatures_has_no_offset() -> None:
+    assert convert_difference(Decimal(9), "FAH", "CEL") == 5
+    assert convert_difference(Decimal(5), "CEL", "KEL") == 5
+    assert convert_difference(Decimal(5), "CEL", "CEL") == 5
+    assert convert_difference(Decimal(2), "KGM", "GRM") == 2000
