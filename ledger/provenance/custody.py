@@ -144,11 +144,14 @@ class _Book:
         elif step in INTENDED:
             self._intend(node, givers, takers)
             self.arrived, self.unconfirmed = False, None
-        elif givers or takers:
-            self._complete(node, givers, takers)
-            self.arrived = bool(takers)
-        elif step in RECEIPTS and not self.arrived:
-            self._receive_unnamed(node)
+        elif takers:
+            self._complete(node, givers, takers[0])
+            self.arrived = True
+        else:
+            if givers:
+                self._agree(node, givers)
+            if step in RECEIPTS and not self.arrived:
+                self._receive_unnamed(node)
         if unseen_since is not None and not (givers or takers):
             self._lose(node, unseen_since)
         elif step == RECEIVING:
@@ -160,6 +163,9 @@ class _Book:
 
     def _open_at_origin(self, node: Node) -> None:
         if self.role == POSSESSOR and node.pin.grade >= GRADE_OF_A_WITNESS:
+            if self.holding is not None:  # Whoever had it before it was made had another.
+                self.holding.end = node.moment
+            self.pending = None
             self._open(party_key(node.pin.iss), node.moment, ISSUER, [node])
 
     def _open(
@@ -209,7 +215,8 @@ class _Book:
         """Return since when `party` has held what it hands over; the origin if it made it."""
         origin = self.thing.origin
         nobody_before = not any(one.role == self.role for one in self.custody.holdings)
-        if origin is not None and nobody_before and party_key(origin.pin.iss) == party:
+        made = origin is not None and origin.moment <= node.moment and nobody_before
+        if made and origin is not None and party_key(origin.pin.iss) == party:
             return origin.moment
         since = origin.moment if origin is not None else None
         why = f"since when this {self.role} has held it is unknown"
@@ -231,11 +238,7 @@ class _Book:
         self.pending = None
         self._open(meant[0] if meant else givers[0], None, STATED, [node])
 
-    def _complete(self, node: Node, givers: Sequence[str], takers: Sequence[str]) -> None:
-        if not takers:
-            self._agree(node, givers)
-            return
-        taker = takers[0]
+    def _complete(self, node: Node, givers: Sequence[str], taker: str) -> None:
         holding = self.holding
         if holding is not None and holding.party == taker and self.pending is None:
             holding.evidence.append(node)
@@ -322,6 +325,8 @@ class _Book:
             self.custody.breaks.append(node.moment)
         if self.pending is not None:
             since = self.pending.moment
+        if holding.start is not None:  # It may have come into these hands since it was seen.
+            since = max(since, holding.start)
         why = f"it moved unseen: who has been its {self.role} from then on is unknown"
         self._let_go(since, (holding.party,), why)
         self.pending = None

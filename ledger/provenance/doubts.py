@@ -111,7 +111,7 @@ def _outside_life(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
 def _after_end(thing: Thing, own: Iterable[Node]) -> Iterator[Gap]:
     ended: Node | None = None
     for node in own:
-        if ended is not None:
+        if ended is not None and ended.moment < node.moment and not _may_be_one(ended, node):
             why = "it was seen again after it was decommissioned or destroyed"
             span = (ended.moment, node.moment)
             yield Gap(gaps.AFTER_END, thing.key, *span, (thing.key,), why)
@@ -129,7 +129,7 @@ def _sold_twice(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
         if thing.key not in node.event.epc_list:
             continue
         if _sells(node):
-            if sold is not None and not _is_same_sale(sold, node):
+            if sold is not None and not _may_be_one(sold, node):
                 why = "it was sold again, and no event says that it had come back in between"
                 parties = (sold.pin.iss, node.pin.iss)
                 yield Gap(gaps.SOLD_TWICE, thing.key, sold.moment, node.moment, parties, why)
@@ -144,12 +144,18 @@ def _sells(node: Node) -> bool:
     return event.biz_step in _SALES and event.disposition != "partially_dispensed"
 
 
-def _is_same_sale(one: Node, other: Node) -> bool:
-    """Tell whether both may be one sale that was read twice, which is reported as such."""
-    both = {*one.flags, *other.flags}
-    if pools.COLLISION in both:
+def _may_be_one(one: Node, other: Node) -> bool:
+    """Tell whether both may be one event that was read twice, which is reported as such."""
+    if one.event.event_id is not None:
         return one.event.event_id == other.event.event_id
-    return pools.IDENTICAL in both and one.moment[0] == other.moment[0]
+    flagged = pools.IDENTICAL in one.flags and pools.IDENTICAL in other.flags
+    return flagged and _said(one) == _said(other)
+
+
+def _said(node: Node) -> tuple[object, ...]:
+    event = node.event
+    what = (event.type, event.action, event.biz_step, event.disposition)
+    return (*what, event.event_time_us, event.epc_list, event.biz_location, event.read_point)
 
 
 def _brings_back(node: Node) -> bool:

@@ -252,7 +252,10 @@ def _node(told: list[KnownEvent], flags: tuple[str, ...]) -> Node:
     )
 
 
-def _declaration_order(known: KnownEvent) -> tuple[int, bytes, int, str]:
+def _declaration_order(known: KnownEvent) -> tuple[int, bytes, int, str, str, tuple[str, ...]]:
+    """Return the order among declarations of one event: what they say, never their capture."""
     error = known.event.error
-    at_us = error.declaration_time_us if error is not None else 0
-    return at_us, known.pin.document, known.pin.position, known.pin.iss
+    if error is None:
+        return 0, b"", 0, "", "", ()
+    place = (error.declaration_time_us, known.pin.document, known.pin.position, known.pin.iss)
+    return *place, error.reason or "", tuple(error.corrective_ids)

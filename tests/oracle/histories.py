@@ -4,6 +4,8 @@ from random import Random
 from typing import Any
 
 from tests.ledger.provenance.fakes import (
+    AT_DAIRY,
+    AT_STORE,
     DAIRY,
     FARM,
     STORE,
@@ -16,6 +18,7 @@ from tests.ledger.provenance.fakes import (
     object_event,
     pack,
     pallet,
+    party,
     quantity,
     receive,
     ship,
@@ -54,7 +57,7 @@ def random_event(random: Random) -> Raw:
 
 def _any_event(random: Random) -> Raw:  # noqa: PLR0911 - one for each kind
     at, draw = random_time(random), random.random()
-    if draw < 0.45:
+    if draw < 0.38:
         return _packing(random, at)
     if draw < 0.50:
         return _handing_over(random, at)
@@ -92,10 +95,36 @@ def _packing(random: Random, at: str) -> Raw:
             return pack(at, parent, *children, action="OBSERVE")
 
 
-def _handing_over(random: Random, at: str) -> Raw:
+def _handing_over(random: Random, at: str) -> Raw:  # noqa: PLR0911 - one for each kind
     giver, taker = random.sample((DAIRY, FARM, STORE), 2)
-    step = random.choice((ship, receive, receive))
-    return step(at, random.choice(random.choice(LEVELS)), giver=giver, taker=taker)
+    things = [random.choice(random.choice(LEVELS))]
+    where = (
+        {"bizLocation": random.choice((AT_DAIRY, AT_STORE))} if random.random() < 0.1 else {}
+    )
+    match random.randrange(12):
+        case 0 | 1:
+            return ship(at, *things, giver=giver, taker=taker, **where)
+        case 2 | 3:
+            return receive(at, *things, giver=giver, taker=taker, **where)
+        case 4:
+            return receive(at, *things, giver=giver, taker=taker, destinations=[])
+        case 5:
+            return receive(at, *things, giver=giver, taker=taker, sources=[])
+        case 6:
+            one = random.choice(("owner", "possessor"))
+            step = random.choice(("receiving", "accepting", "other"))
+            lists = {"sources": party(one, giver), "destinations": party(one, taker)}
+            return object_event(at, *things, bizStep=step, **lists, **where)
+        case 7 | 8:
+            step = random.choice(("unloading", "receiving", "arriving", "departing", "loading"))
+            return object_event(at, *things, bizStep=step, **where)
+        case 9:
+            return object_event(at, *things, bizStep="void_shipping")
+        case 10:
+            back = {"disposition": "returned"} if random.random() < 0.2 else {}
+            return object_event(at, random.choice(ITEMS), bizStep="retail_selling", **back)
+        case _:
+            return unpack(at, random.choice(TRAILERS), bizStep="unloading")
 
 
 def _of_lot(random: Random, at: str) -> Raw:

@@ -12,11 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
+
+from tests.oracle.custody import hands, party, sold_twice
 
 Key = str
 Moment = tuple[int, bytes, int]
 Raw = dict[str, Any]
+Oddities = set[tuple[str, Moment]]
 Way = tuple[str, str, tuple[str, ...]]
 """The thing that the event is told of, via, and the containers that lead from it."""
 
@@ -24,7 +28,7 @@ FIRST: Moment = (-(1 << 62), b"", -1)
 LAST: Moment = ((1 << 62) - 1, b"\xff" * 40, 1 << 30)
 DAY_US = 86_400_000_000
 SSCC = "https://id.gs1.org/00/"
-INTENDED = {"shipping", "departing", "consigning", "staging_outbound", "void_shipping"}
+OWN = ("direct", "transformed", "lot")
 KINDS = {"aggregation": "AggregationEvent", "association": "AssociationEvent"}
 
 
@@ -53,6 +57,7 @@ class Delivery:
     position: int
     iss: str
     document: bytes
+    grade: int = 2
 
     @property
     def pin(self) -> tuple[int, int]:
@@ -84,6 +89,7 @@ class Event:
     at: Moment
     pins: tuple[tuple[int, int], ...]
     iss: str
+    grade: int
 
     @property
     def type(self) -> str:
@@ -112,15 +118,21 @@ class Event:
     def outputs(self) -> list[Key]:
         return self.keys_in("outputEPCList") + self.classes("outputQuantityList")
 
+    @cached_property
+    def things(self) -> frozenset[Key | None]:
+        return frozenset(
+            {
+                *self.keys_in("epcList"),
+                *self.classes("quantityList"),
+                *self.children(),
+                *self.inputs(),
+                *self.outputs(),
+                self.parent,
+            }
+        )
+
     def names(self, key: Key) -> bool:
-        return key in {
-            *self.keys_in("epcList"),
-            *self.classes("quantityList"),
-            *self.children(),
-            *self.inputs(),
-            *self.outputs(),
-            self.parent,
-        }
+        return key in self.things
 
     def commissions(self, key: Key) -> bool:
         named = key in self.keys_in("epcList") or key in self.classes("quantityList")
@@ -183,6 +195,8 @@ class Oracle:
             key=lambda one: (one.at, one.iss, one.pins[0]),
         )
         self.end = LAST if at_us is None else (at_us, LAST[1], LAST[2])
+        self._own: dict[Key, list[Event]] = {}
+        self._stays: dict[tuple[Key, str, Moment], tuple[list[Stay], Oddities]] = {}
 
     def knows(self, key: Key) -> bool:
         """Tell whether any entry, a retracted one too, names `key` as a thing."""
@@ -191,7 +205,9 @@ class Oracle:
     # --- One key -------------------------------------------------------------------------
 
     def own(self, key: Key) -> list[Event]:
-        return [one for one in self.events if one.names(key)]
+        if key not in self._own:
+            self._own[key] = [one for one in self.events if one.names(key)]
+        return self._own[key]
 
     def is_class(self, key: Key) -> bool:
         instance = any(
@@ -218,14 +234,21 @@ class Oracle:
         ends = [(t, d, n - 1) for t, d, n in starts[1:]] + [LAST]
         return list(zip(starts, ends, strict=True))
 
-    def stays(  # noqa: C901, PLR0912 - one rule after the other, to be read beside the rules
+    def stays(self, key: Key, kind: str, until: Moment) -> tuple[list[Stay], Oddities]:
+        """Return when `key` was in what; the same question is worked out once."""
+        asked = (key, kind, until)
+        if asked not in self._stays:
+            self._stays[asked] = self._replay(*asked)
+        return self._stays[asked]
+
+    def _replay(  # noqa: C901, PLR0912 - one rule after the other, to be read beside the rules
         self, key: Key, kind: str, until: Moment
-    ) -> tuple[list[Stay], set[tuple[str, Moment]]]:
+    ) -> tuple[list[Stay], Oddities]:
         """Replay all packings of one kind: when `key` was in what, and the oddities."""
         several = self.is_class(key)
         now: dict[Key, tuple[Moment, Decimal | None, str | None]] = {}
         done: list[Stay] = []
-        odd: set[tuple[str, Moment]] = set()
+        odd: Oddities = set()
         ends = [end for _, end in self.lives(key, until)[:-1]]
 
         def close(parent: Key, at: Moment) -> None:
@@ -296,17 +319,47 @@ class Oracle:
                 runs.append([e])
         return next(run for run in runs if one in run)
 
-    # --- Custody -------------------------------------------------------------------------
+    # --- Custody and doubts --------------------------------------------------------------
 
-    def taker(self, pins: Iterator[tuple[tuple[int, int], ...]], role: str) -> Key | None:
-        """Return whom the last hand-over among the events of these entries names for a role."""
-        found = None
-        told = set(pins)
-        for one in self.events:
-            if one.pins in told and one.raw.get("bizStep") not in INTENDED:
-                for row in one.raw.get("destinationList", []):
-                    found = row["destination"] if row["type"] == role else found
-        return found
+    def told(self, found: Answer, thing: Key, vias: Sequence[str]) -> list[Event]:
+        """Return what is told of `thing` by one of these ways, in order."""
+        pins = {
+            pins
+            for pins, ways in found.ways.items()
+            if any(one == thing and via in vias for one, via, _ in ways)
+        }
+        return [one for one in self.events if one.pins in pins]
+
+    def holders(self, found: Answer, key: Key) -> dict[str, Key | None]:
+        """Return who has and who owns `key`, if no event contradicts another."""
+        events = self.told(found, key, (*OWN, "contained"))
+        started = self.lives(key, self.end)[-1][0]
+        made = [one for one in events if one.commissions(key) or key in one.outputs()]
+        made = [one for one in made if one.at >= started]
+        witnessed = made and made[0].grade >= 2
+        return hands(
+            [(one.raw, party(one.iss)) for one in events], made[0].raw if witnessed else None
+        )
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return [repr(_sorted(one.raw)) for one in self.events if "eventID" not in one.raw]
+
+    def _doubt(self, found: Answer) -> None:
+        """Note what the own events of each thing leave open."""
+        for thing in found.seen:
+            own = self.told(found, thing, OWN)
+            born = [one.at for one in own if one.commissions(thing)]
+            ended = [one for one in own if one.ends(thing)]
+            if born and own[0].at < born[0]:
+                found.gaps.add(("before_commissioning", thing))
+            if any(a.at < b.at and a.raw != b.raw for a in ended for b in own):
+                found.gaps.add(("after_decommissioning", thing))
+            if any(sold_twice([one.raw for one in own], thing)):
+                found.gaps.add(("sold_twice", thing))
+            every = self.told(found, thing, (*OWN, "contained", "associated"))
+            if any(self.texts.count(repr(_sorted(one.raw))) > 1 for one in every):
+                found.gaps.add(("identical_events", thing))
 
     # --- The walk back -------------------------------------------------------------------
 
@@ -327,6 +380,7 @@ class Oracle:
             self._climb(found, thing, via, (thing,), span)
             todo += self._made_of(found, thing, span)
         found.gaps |= {("no_origin", thing) for thing in found.seen - found.origins}
+        self._doubt(found)
         return found
 
     def _tell(
@@ -420,4 +474,5 @@ def _nodes(shown: Sequence[Delivery]) -> Iterator[Event]:
 def _event(best: Delivery, those: Sequence[Delivery]) -> Event:
     pins = tuple(sorted(one.pin for one in those))
     at = (instant(best.raw["eventTime"]), best.document, best.position)
-    return Event(best.raw, at, pins, min(one.iss for one in those))
+    grade = max(one.grade for one in those)
+    return Event(best.raw, at, pins, min(one.iss for one in those if one.grade == grade), grade)
