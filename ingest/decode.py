@@ -21,6 +21,7 @@ from ingest.readers import (
     generic,
     impinj,
     line,
+    llrp,
     ruuvi,
     sparkplug,
     springcard,
@@ -35,6 +36,7 @@ from ingest.reads import (
     LineMessage,
     Message,
     Parsed,
+    PortChange,
     Read,
     Sample,
     Sighting,
@@ -54,9 +56,9 @@ _READERS: tuple[tuple[_Shape, _Reader], ...] = (
     (line.is_line, line.parse_line),
     (impinj.is_impinj, impinj.parse_event),
     (zebra.is_zebra, zebra.parse_envelope),
+    (llrp.is_llrp, llrp.parse_message),
     (ruuvi.is_ruuvi, ruuvi.parse_advertisement),
     (things_stack.is_things_stack, things_stack.parse_uplink),
-    (sparkplug.is_sparkplug, sparkplug.describe_json),
     (springcard.is_springcard, springcard.parse_tag),
     (generic.is_sensor, generic.parse_sample),
 )
@@ -67,27 +69,35 @@ _PC_EXTENDED = 0x0200
 _CACHE = 65_536
 
 
+Said = Read | LineMessage | Sample | Vital | PortChange
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
     """What a message says, in its order, and which parts of it could not be taken."""
 
-    items: tuple[Read | LineMessage | Sample | Vital, ...]
+    items: tuple[Said, ...]
     faults: tuple[Fault, ...]
 
 
-def decode_message(message: Message) -> Decoded:
-    """Return what `message` says; whatever is wrong with it is a fault, never an error."""
+def decode_message(message: Message, nodes: sparkplug.Nodes | None = None) -> Decoded:
+    """Return what `message` says; whatever is wrong with it is a fault, never an error.
+
+    `nodes` is what earlier messages said of Sparkplug's nodes, and learns from this one.
+    """
     if message.oversize:
         why = f"has {message.oversize} bytes, at most {MESSAGE_BYTES_MAX} are kept"
         return Decoded(items=(), faults=(Fault(where="", why=why),))
     try:
-        parsed = _parse_payload(message.topic, message.payload)
+        parsed = _Parser(sparkplug.Nodes() if nodes is None else nodes).parse(
+            message.topic, message.payload
+        )
     except ParseError as error:
         return Decoded(items=(), faults=(Fault(where=error.where, why=error.why),))
     if len(parsed.items) > ITEMS_PER_MESSAGE_MAX:
         why = f"holds {len(parsed.items)} items, at most {ITEMS_PER_MESSAGE_MAX} are taken"
         return Decoded(items=(), faults=(Fault(where="", why=why),))
-    items: list[Read | LineMessage | Sample | Vital] = []
+    items: list[Said] = []
     faults = list(parsed.faults)
     if not parsed.items and not faults:
         faults.append(not_a_read("there is nothing in it"))
@@ -100,7 +110,7 @@ def decode_message(message: Message) -> Decoded:
     return Decoded(items=tuple(items), faults=tuple(faults))
 
 
-def _finish(item: Item, received_us: int) -> Read | LineMessage | Sample | Vital:
+def _finish(item: Item, received_us: int) -> Said:
     match item:
         case Sighting():
             return Read(
@@ -109,6 +119,10 @@ def _finish(item: Item, received_us: int) -> Read | LineMessage | Sample | Vital
                 time_source=(TimeSource.GATEWAY if item.time_us is None else TimeSource.READER),
                 antenna=item.antenna,
                 rssi_cdbm=item.rssi_cdbm,
+                ns=item.ns,
+                seen=item.seen,
+                since_us=item.since_us,
+                source=item.source,
             )
         case Sample(time_us=None):
             return replace(item, time_us=received_us)
@@ -146,23 +160,85 @@ def _epc_of_uri(uri: str) -> str:
     return epc.urn or epc.key
 
 
-def _parse_payload(topic: str, payload: bytes) -> Parsed:
-    """Return the items and faults of a payload; raises `ParseError` where all of it is bad."""
-    fault = sparkplug.describe_topic(topic)
-    if fault is not None:
-        return Parsed(faults=(fault,))
-    if len(payload) > MESSAGE_BYTES_MAX:
-        raise ParseError("", f"has {len(payload)} bytes, at most {MESSAGE_BYTES_MAX} are read")
-    if not payload.strip():
-        return Parsed(faults=(not_a_read("an empty message"),))
-    if payload.startswith(_SSE_STARTS):
-        return _parse_lines(payload, is_sse=True)
-    try:
-        return _parse_value(_load(payload), "")
-    except msgspec.DecodeError as error:
-        if b"\n" in payload.strip() and _is_json(payload.split(b"\n", 1)[0]):
-            return _parse_lines(payload, is_sse=False)
-        return Parsed(faults=(_describe_text(payload, error),))
+@dataclass(frozen=True, slots=True)
+class _Parser:
+    """The way through envelopes, arrays and lines; `nodes` learns of Sparkplug's births."""
+
+    nodes: sparkplug.Nodes
+
+    def parse(self, topic: str, payload: bytes) -> Parsed:
+        """Return the items and faults of a payload; raises where all of it is bad."""
+        if len(payload) > MESSAGE_BYTES_MAX:
+            raise ParseError(
+                "", f"has {len(payload)} bytes, at most {MESSAGE_BYTES_MAX} are read"
+            )
+        if sparkplug.is_sparkplug_topic(topic):
+            return sparkplug.read_message(topic, payload, self.nodes)
+        if not payload.strip():
+            return Parsed(faults=(not_a_read("an empty message"),))
+        if payload.startswith(_SSE_STARTS):
+            return self._lines(payload, is_sse=True)
+        try:
+            return self._value(_load(payload), "")
+        except msgspec.DecodeError as error:
+            if b"\n" in payload.strip() and _is_json(payload.split(b"\n", 1)[0]):
+                return self._lines(payload, is_sse=False)
+            return Parsed(faults=(_describe_text(payload, error),))
+
+    def _lines(self, payload: bytes, *, is_sse: bool) -> Parsed:
+        parts: list[Parsed] = []
+        for n, raw in enumerate(payload.splitlines(), start=1):
+            data = raw.strip()
+            if is_sse:
+                data = data.removeprefix(b"data:").strip() if data.startswith(b"data:") else b""
+            if not data:
+                continue
+            try:
+                parts.append(self._value(_load(data), f"line {n}"))
+            except msgspec.DecodeError as error:
+                fault = Fault(where=f"line {n}", why=f"is broken JSON: {error}")
+                parts.append(Parsed(faults=(fault,)))
+            except ParseError as error:
+                fault = Fault(where=f"line {n} {error.where}".strip(), why=error.why)
+                parts.append(Parsed(faults=(fault,)))
+        if not parts:
+            return Parsed(faults=(not_a_read("a stream of lines without data"),))
+        return _join(parts)
+
+    def _value(self, value: object, where: str) -> Parsed:
+        if not isinstance(value, list):
+            return self._one(value, where)
+        if not value:
+            return Parsed(faults=(not_a_read("an empty array", where),))
+        return _join(self._one(element, f"{where}[{n}]") for n, element in enumerate(value))
+
+    def _one(self, value: object, where: str) -> Parsed:
+        """Return what one object or text says; never raises, so that its neighbours go on."""
+        try:
+            if isinstance(value, dict):
+                return self._object(value, where)
+            if isinstance(value, str):
+                return Parsed(items=(_parse_text(value, where),))
+        except ParseError as error:
+            return Parsed(faults=(Fault(where=error.where, why=error.why),))
+        return Parsed(faults=(not_a_read(f"the JSON value {value!r:.80}", where),))
+
+    def _object(self, value: Mapping[str, object], where: str) -> Parsed:
+        if sparkplug.is_sparkplug(value):
+            return sparkplug.read_json(value, self.nodes)
+        for fits, read in _READERS:
+            if fits(value):
+                found = read(value, where)
+                break
+        else:
+            found = generic.parse_object_of_reads(value, where)
+        match found:
+            case Parsed():
+                return found
+            case Fault():
+                return Parsed(faults=(found,))
+            case _:
+                return Parsed(items=(found,))
 
 
 def _load(data: bytes) -> object:
@@ -196,67 +272,10 @@ def _describe_text(payload: bytes, error: msgspec.DecodeError) -> Fault:
     return not_a_read(f"the text {text[:_TEXT_SHOWN]!r}")
 
 
-def _parse_lines(payload: bytes, *, is_sse: bool) -> Parsed:
-    parts: list[Parsed] = []
-    for n, raw in enumerate(payload.splitlines(), start=1):
-        data = raw.strip()
-        if is_sse:
-            data = data.removeprefix(b"data:").strip() if data.startswith(b"data:") else b""
-        if not data:
-            continue
-        try:
-            parts.append(_parse_value(_load(data), f"line {n}"))
-        except msgspec.DecodeError as error:
-            fault = Fault(where=f"line {n}", why=f"is broken JSON: {error}")
-            parts.append(Parsed(faults=(fault,)))
-        except ParseError as error:
-            fault = Fault(where=f"line {n} {error.where}".strip(), why=error.why)
-            parts.append(Parsed(faults=(fault,)))
-    if not parts:
-        return Parsed(faults=(not_a_read("a stream of lines without data"),))
-    return _join(parts)
-
-
-def _parse_value(value: object, where: str) -> Parsed:
-    if not isinstance(value, list):
-        return _parse_one(value, where)
-    if not value:
-        return Parsed(faults=(not_a_read("an empty array", where),))
-    return _join(_parse_one(element, f"{where}[{n}]") for n, element in enumerate(value))
-
-
-def _parse_one(value: object, where: str) -> Parsed:
-    """Return what one object or text says; never raises, so that its neighbours go on."""
-    try:
-        if isinstance(value, dict):
-            return _parse_object(value, where)
-        if isinstance(value, str):
-            return Parsed(items=(_parse_text(value, where),))
-    except ParseError as error:
-        return Parsed(faults=(Fault(where=error.where, why=error.why),))
-    return Parsed(faults=(not_a_read(f"the JSON value {value!r:.80}", where),))
-
-
 def _parse_text(value: str, where: str) -> Sighting:
     sighting = generic.parse_element(value, where, None)
     assert isinstance(sighting, Sighting)
     return sighting
-
-
-def _parse_object(value: Mapping[str, object], where: str) -> Parsed:
-    for fits, read in _READERS:
-        if fits(value):
-            found = read(value, where)
-            break
-    else:
-        found = generic.parse_object_of_reads(value, where)
-    match found:
-        case Parsed():
-            return found
-        case Fault():
-            return Parsed(faults=(found,))
-        case _:
-            return Parsed(items=(found,))
 
 
 def _join(parts: Iterable[Parsed]) -> Parsed:

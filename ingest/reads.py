@@ -78,8 +78,10 @@ class Sighting:
 
     `hex` is the content of the EPC bank (`bank` "epc") or a radio chip's own serial
     number (`bank` "uid"); `uri` is set instead where the reader wrote an EPC URI. `pc` is the
-    protocol control word. `time_us` is None where the payload says no time. `where` is the
-    place in the payload.
+    protocol control word. `time_us` is None where the payload says no time; `ns` are the
+    nanoseconds beyond it that the reader wrote (0 to 999). `where` is the place in the payload.
+    A reader that sums up says in `seen` how often it heard the tag, since `since_us`. `source`
+    is the reader's own name, where one topic carries several.
     """
 
     where: str
@@ -90,17 +92,29 @@ class Sighting:
     time_us: int | None = None
     antenna: int | None = None
     rssi_cdbm: int | None = None
+    ns: int = 0
+    seen: int = 1
+    since_us: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """One tag sighting: `epc` is a pure identity URN, or `urn:epc:raw:…` for other tags."""
+    """One tag sighting: `epc` is a pure identity URN, or `urn:epc:raw:…` for other tags.
+
+    `time_us` is by the clock that `time_source` names, uncorrected. The rest is as in
+    `Sighting`.
+    """
 
     epc: str
     time_us: int
     time_source: TimeSource
     antenna: int | None
     rssi_cdbm: int | None
+    ns: int = 0
+    seen: int = 1
+    since_us: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +187,8 @@ class Vital:
     numbers that it gave to the events of this message, `number` … `number + count - 1`, which
     grow by one within a `boot`; without a boot a smaller number is taken as a new start.
     `dropped` is how many reads or messages it says it lost since it started. A heartbeat is
-    said to come regularly. `why` is in its words.
+    said to come regularly. `why` is in its words. Of a reader that `needs_birth`, nothing can
+    be read before it announces itself anew (`ingest.readers.sparkplug.encode_rebirth`).
     """
 
     reader: str | None = None
@@ -185,9 +200,20 @@ class Vital:
     count: int = 1
     dropped: int | None = None
     why: str = ""
+    needs_birth: bool = False
 
 
-Item = Sighting | LineMessage | Sample | Vital
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortChange:
+    """A general purpose input of a reader went high or low."""
+
+    port: int
+    is_high: bool
+    time_us: int | None = None
+    source: str = ""
+
+
+Item = Sighting | LineMessage | Sample | Vital | PortChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

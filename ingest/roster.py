@@ -26,7 +26,7 @@ from ingest import watch
 from ingest.drafts import Notice, Outcome
 from ingest.plan import Plan, ReaderRule, Station, find_reader, find_stations
 from ingest.reads import Fault, Message, Read, TimeSource, Vital
-from ingest.topics import filters_meet, topic_matches
+from ingest.topics import filters_meet, sender_of, topic_matches
 from ingest.watch import WatchState
 
 READERS_MAX = 10_000
@@ -256,7 +256,7 @@ class Roster:
         if name is None:
             rule: ReaderRule | None = find_reader(self._plan, topic)
             full = len(self._names) >= READERS_MAX
-            name = rule.name if rule is not None else _OTHERS if full else topic
+            name = rule.name if rule is not None else _OTHERS if full else sender_of(topic)
             if not full:
                 self._names[topic] = name
         return name

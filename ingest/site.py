@@ -27,6 +27,7 @@ from ingest.decode import decode_message
 from ingest.drafts import Ground, Outcome, Unresolved
 from ingest.interpret import interpret_samples, select_quantities
 from ingest.plan import Plan, SensorRule, Station, find_sensor, find_station, find_stations
+from ingest.readers.sparkplug import Node, Nodes
 from ingest.reads import (
     CLOCK_TOPIC,
     OWN_TOPICS,
@@ -36,6 +37,7 @@ from ingest.reads import (
     Fault,
     LineMessage,
     Message,
+    PortChange,
     Read,
     Sample,
     Vital,
@@ -44,6 +46,8 @@ from ingest.roster import ClockMessage, QuotaMessage, Roster
 from ingest.stations import StationState
 
 ROUTES_MAX = 10_000
+_NODE = "node:"
+_UNUSED_INPUT: str | None = "an input changed, which no station of the plan uses"
 
 
 @dataclass(slots=True)
@@ -78,6 +82,7 @@ class Site:
         self._sensor_states: dict[str, SensorState] = {}
         self._routes: dict[str, tuple[Station, ...]] = {}
         self._changed: set[str] = set()
+        self._nodes = Nodes()
         self.roster = Roster(plan)
 
     def take_message(self, message: Message, outcome: Outcome) -> None:
@@ -85,7 +90,7 @@ class Site:
         if message.topic in OWN_TOPICS:
             self._take_own(message, outcome)
             return
-        decoded = decode_message(message)
+        decoded = decode_message(message, self._nodes)
         outcome.counts["messages"] += 1
         outcome.faults += [(message.id, fault) for fault in decoded.faults]
         vitals = [one for one in decoded.items if isinstance(one, Vital)]
@@ -99,6 +104,8 @@ class Site:
                 case Vital():
                     outcome.counts["vitals"] += 1
                     continue
+                case PortChange():
+                    why = _UNUSED_INPUT
                 case Read():
                     why = self._take_read(item, message, outcome)
                 case Sample():
@@ -135,6 +142,9 @@ class Site:
             states = self._station_states if kind == "station" else self._sensor_states
             parts[name] = msgspec.msgpack.encode(states[place])
         self._changed.clear()
+        for name in sorted(self._nodes.touched):
+            parts[f"{_NODE}{name}"] = msgspec.msgpack.encode(self._nodes.known[name])
+        self._nodes.touched.clear()
         return parts | self.roster.encode_parts()
 
     def restore(self, parts: Mapping[str, bytes]) -> dict[str, list[Unresolved]]:
@@ -145,6 +155,9 @@ class Site:
         gone: dict[str, list[Unresolved]] = {}
         for name, data in parts.items():
             kind, _, place = name.partition(":")
+            if kind == "node":
+                self._nodes.known[place] = msgspec.msgpack.decode(data, type=Node)
+                continue
             if kind == "reader":
                 self.roster.restore({name: data})
                 continue

@@ -17,6 +17,9 @@ from collections.abc import Iterable
 from ingest.reads import TOPIC_BYTES_MAX
 from ledger.errors import ParseError
 
+SPARKPLUG = "spBv1.0"
+_SPARKPLUG_LEVELS = (4, 5)
+
 
 def check_topic_filter(text: str, where: str) -> None:
     """Raise `ParseError` at `where` unless `text` is a topic filter."""
@@ -68,6 +71,17 @@ def _covers(wide: str, narrow: str) -> bool:
         if n >= len(levels) or levels[n] == "#" or level not in ("+", levels[n]):
             return False
     return len(wanted) == len(levels)
+
+
+def sender_of(topic: str) -> str:
+    """Return who publishes on `topic`: the topic itself, but for Sparkplug B the edge node.
+
+    A node numbers its messages over all of its topics, `spBv1.0/group/TYPE/node[/device]`.
+    """
+    levels = topic.split("/")
+    if levels[0] == SPARKPLUG and len(levels) in _SPARKPLUG_LEVELS:
+        return f"{SPARKPLUG}/{levels[1]}/{levels[3]}"
+    return topic
 
 
 def filters_meet(one: str, other: str) -> bool:

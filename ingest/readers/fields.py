@@ -162,13 +162,13 @@ def parse_number(value: object, where: str) -> float:
 def parse_instant(value: object, where: str) -> int:
     """Return the instant that a reader wrote, in microseconds since the epoch, UTC."""
     if isinstance(value, str):
-        return _check_instant(_instant_of_text(value, where), value, where)
+        return check_instant(_instant_of_text(value, where), value, where)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ParseError(where, f"is {kind_of(value)}, want a time")
     whole, fraction_us = int(value), 0
     if isinstance(value, float):
         fraction_us = round((value - whole) * 1_000_000)
-    return _check_instant(_instant_of_number(whole, fraction_us), value, where)
+    return check_instant(_instant_of_number(whole, fraction_us), value, where)
 
 
 def parse_optional_instant(value: object, where: str) -> int | None:
@@ -198,7 +198,8 @@ def _instant_of_number(whole: int, fraction_us: int) -> int:
     return whole if whole < _NS_FROM else whole // 1_000
 
 
-def _check_instant(us: int, written: object, where: str) -> int:
+def check_instant(us: int, written: object, where: str) -> int:
+    """Return `us` if a clock that is set can show it, or raise `ParseError`."""
     if not TIME_US_MIN <= us < TIME_US_MAX:
         raise ParseError(
             where, f"{written!r:.60} is not between 2000 and 2099: that clock is not set"

@@ -164,7 +164,6 @@ def test_the_sled_sends_several_tags_of_one_time() -> None:
     "payload",
     [
         {"type": "heartbeat", "data": {"system": {}}, "timestamp": "x"},
-        {"topic": {"namespace": "spBv1.0", "type": "NBIRTH"}, "payload": {"seq": 0}},
         {"tag_reads": [{"epc": "AAAA", "isHeartBeat": True}]},
         {"gw_mac": "C8:25:2D:8E:9C:2C", "state": "online"},
         {"end_device_ids": {"device_id": "a"}, "join_accept": {}},
@@ -183,11 +182,6 @@ def test_the_sled_sends_several_tags_of_one_time() -> None:
 )
 def test_what_is_no_tag_read_says_so(payload: object) -> None:
     assert "not a tag read" in only_fault(payload)
-
-
-def test_a_sparkplug_topic_is_no_read_whatever_its_bytes() -> None:
-    said = only_fault(b"\x08\x01", "spBv1.0/G1/DDATA/E1")
-    assert "Sparkplug B message of type 'DDATA'" in said
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingest.decode import decode_message
-from ingest.reads import Read, Sample
+from ingest.reads import Read, Sample, Vital
 from ingest.recording import parse_recording
 from tests.ingest.scene import T0, message
 
@@ -24,7 +24,6 @@ FAULTS = {
     "impinj/r700_http_sse_lines.txt": ["disagree", "disagree"],
     "impinj/r700_mqtt_config.json": ["not a tag read"],
     "zebra/fx9600_heartbeat_2023.json": ["'heartbeat'"],
-    "sparkplug/nbirth_as_json.json": ["'NBIRTH'"],
 }
 TEMPERATURES = {
     "ruuvi/mqtt_no_timestamps.json": 28.66,
@@ -55,6 +54,12 @@ def test_a_logger_says_its_temperature(shared_data: Path, name: str) -> None:
     assert isinstance(sample, Sample)
     assert sample.devices[0] == "F4:1F:0C:28:CB:D6"
     assert dict(sample.values)["temperature"] == TEMPERATURES[name]
+
+
+def test_a_birth_of_sparkplug_written_as_json_is_a_vital(shared_data: Path) -> None:
+    items, faults = decode_file(shared_data, "sparkplug/nbirth_as_json.json")
+    assert faults == []
+    assert [one.why for one in items if isinstance(one, Vital)] == ["NBIRTH"]
 
 
 def test_every_recorded_payload_is_read_or_has_a_reason(shared_data: Path) -> None:
