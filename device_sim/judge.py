@@ -260,7 +260,7 @@ class _Case:
             series = {(device, one) for one in self._sampled(device, first_us, last_us)}
             told |= series
             if not _possible(row):
-                yield from self._check_readings(row, series, allowed)
+                yield from self._check_readings(thing, row, series, allowed)
         self.tallies["exposure"].add(
             Tally(len(told), len(told & allowed), len(allowed), len(told & allowed))
         )
@@ -273,7 +273,11 @@ class _Case:
             )
 
     def _check_readings(
-        self, row: Row, series: set[tuple[str, int]], allowed: set[tuple[str, int]]
+        self,
+        thing: Thing,
+        row: Row,
+        series: set[tuple[str, int]],
+        allowed: set[tuple[str, int]],
     ) -> Iterator[tuple[Verdict, str]]:
         where = f"{row['device']} {row['first']} to {row['last']}"
         foreign = len(series - allowed)
@@ -283,13 +287,24 @@ class _Case:
         values = [self.facts.samples[device][time_us] for device, time_us in series]
         fewer = row["readings"] != len(values)
         if fewer:
-            yield "silent", f"{where}: {row['readings']} of {len(values)} samples"
+            lost = len(values) - row["readings"]
+            verdict: Verdict = "named" if 0 < lost <= self._admitted(thing, series) else "silent"
+            yield verdict, f"{where}: {row['readings']} of {len(values)} samples"
         for name, claimed, true, beyond in (
             ("min", row["min"], min(values), min(values) - row["min"]),
             ("max", row["max"], max(values), row["max"] - max(values)),
         ):  # some of the samples have no colder and no warmer one than all of them
             if beyond > CELSIUS_SLACK or (not fewer and abs(beyond) > CELSIUS_SLACK):
                 yield "wrong", f"{where}: {name} {claimed}, truly {true}"
+
+    def _admitted(self, thing: Thing, series: set[tuple[str, int]]) -> int:
+        """Return how many of these samples lie within gaps that the answer names."""
+        spans = [
+            (or_else(one.from_us, BEGINNING_US), or_else(one.to_us, self.facts.end_us))
+            for one in self.gaps
+            if one.kind in GAPS_OF["exposure"] and one.thing == thing.key
+        ]
+        return sum(any(start < at < end for start, end in spans) for _, at in series)
 
     def _count_events(self) -> None:
         """Count the events that name the item against the passes that it truly made."""

@@ -13,7 +13,9 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from operator import attrgetter
+from statistics import median_low
 
 from ledger.projection import (
     ASSOCIATED_CHILD,
@@ -37,8 +39,9 @@ from ledger.provenance.story import LOCATED as BY_PLACE
 BATCH_LAG_US = 24 * 3_600 * 1_000_000
 """How long after a reading the event that reports it may come (a logger's batch)."""
 
-HOLE_US = 3_600 * 1_000_000
-"""A journey without a reading for longer than this has a hole."""
+HOLE_US_MIN = 300 * 1_000_000
+HOLE_US_MAX = 3_600 * 1_000_000
+"""A journey without a reading for longer than this has a hole, whatever the logger."""
 
 TEMPERATURE = "Temperature"
 
@@ -248,10 +251,22 @@ def _holes_of(
         yield Gap(NO_CONDITIONS, thing, transit.start, transit.end, (thing,), why)
         return
     edges = [*inside, (end, end)] if end is not None else inside
+    allowed_us = _silence_allowed_us(inside)
     cursor = start
     for from_us, to_us in edges:
-        if from_us - cursor > HOLE_US:
+        if from_us - cursor > allowed_us:
             hole = at_instants(cursor, from_us)
-            why = "it travelled, and for more than an hour no temperature is known"
+            why = "it travelled, and for longer than between readings no temperature is known"
             yield Gap(NO_CONDITIONS, thing, hole.start, hole.end, (thing,), why)
         cursor = max(cursor, to_us)
+
+
+def _silence_allowed_us(windows: Sequence[tuple[int, int]]) -> int:
+    """Return how long may pass between readings: half as long again as it usually does.
+
+    The interval at which a logger samples is the median of those between its readings.
+    """
+    steps = [after - before for (before, _), (after, _) in pairwise(windows)]
+    if not steps:
+        return HOLE_US_MAX
+    return min(HOLE_US_MAX, max(HOLE_US_MIN, median_low(steps) * 3 // 2))

@@ -1,5 +1,7 @@
 """Scenarios of exposure: which readings count for an item, and which do not."""
 
+import pytest
+
 from tests.ledger.provenance.fakes import (
     AT_CENTRE,
     AT_DAIRY,
@@ -129,14 +131,32 @@ def test_a_journey_without_readings_and_a_long_hole_in_them_are_gaps() -> None:
     ]
     assert (gap["from"][11:16], gap["to"][11:16]) == ("08:00", "14:00")
     logged = [
-        temperature(f"1 {hour:02d}:30", lorry, values=[4] * 30) for hour in (8, 9, 12, 13)
+        temperature(f"1 {at}", lorry, values=[4] * 30)
+        for at in ("08:30", "09:00", "09:30", "13:00", "13:30", "14:00")
     ]
     (gap,) = [
         one
         for one in ask(ledger_of(*events, *logged), item(1))["gaps"]
         if one["kind"] == "no_conditions"
     ]
-    assert (gap["from"][11:16], gap["to"][11:16]) == ("09:30", "12:01")
+    assert (gap["from"][11:16], gap["to"][11:16]) == ("09:30", "12:31")
+
+
+@pytest.mark.parametrize(("silent_min", "named"), [(5, False), (7, True), (45, True)])
+def test_a_logger_that_is_silent_for_longer_than_usual_leaves_a_gap(
+    silent_min: int, named: bool
+) -> None:
+    lorry = trailer(4)
+    events = [
+        commission("1 07:00", item(1), bizLocation=AT_DAIRY),
+        pack("1 07:30", lorry, item(1)),
+        ship("1 08:00", lorry, giver=DAIRY, taker=CENTRE),
+        temperature("1 08:30", lorry, values=[4] * 30),
+        temperature(f"1 09:{silent_min:02d}", lorry, values=[4] * 31),
+        receive(f"1 09:{silent_min + 1:02d}", lorry, giver=DAIRY, taker=CENTRE),
+    ]
+    kinds = [one["kind"] for one in ask(ledger_of(*events), item(1))["gaps"]]
+    assert ("no_conditions" in kinds) == named
 
 
 def test_a_device_that_is_named_by_the_event_only_is_found_by_its_association() -> None:
