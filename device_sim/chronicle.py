@@ -79,8 +79,13 @@ class Life:
     stays: list[Stay] = field(default_factory=list)
     kept: list[Holding] = field(default_factory=list)
     owned: list[Holding] = field(default_factory=list)
-    sold_us: int | None = None
+    sales: list[int] = field(default_factory=list)
     ended_us: int | None = None
+
+    @property
+    def sold_us(self) -> int | None:
+        """When it was sold for good, None where it was not, or came back."""
+        return self.sales[-1] if self.sales and self.ended_us == self.sales[-1] else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +283,7 @@ class Chronicle:
     def sell(self, thing: Epc, time_us: int) -> None:
         """Sell a thing: it and all that is in it leaves the chain."""
         for life in self._lives([thing]):
-            life.sold_us = time_us
+            life.sales.append(time_us)
             self.end(life, time_us)
 
     def end(self, life: Life, time_us: int) -> None:

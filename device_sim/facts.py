@@ -49,7 +49,7 @@ class Thing:
     key: str
     made_us: int
     ended_us: int | None
-    sold_us: int | None
+    sales: tuple[int, ...]
     lots: frozenset[str]
     sites: tuple[During, ...]
     custody: Mapping[str, tuple[During, ...]]
@@ -69,7 +69,7 @@ class Facts:
     site_of: dict[str, str] = field(default_factory=dict)
     samples: dict[str, dict[int, float]] = field(default_factory=dict)
     inside: dict[str, list[During]] = field(default_factory=dict)
-    missed: dict[str, set[str]] = field(default_factory=dict)
+    missed: dict[str, list[Crossing]] = field(default_factory=dict)
     crossed: dict[str, list[Crossing]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
@@ -80,10 +80,8 @@ class Facts:
         while pending:
             child = pending.pop()
             for one in self.inside.get(child.what, ()):
-                ends = [end for end in (child.to_us, one.to_us) if end is not None]
-                end_us = min(ends, default=None)
-                both = During(one.what, max(child.from_us, one.from_us), end_us)
-                if end_us is None or both.from_us < end_us:
+                both = child.common(one)
+                if both is not None:
                     found.append(both)
                     pending.append(both)
         return found
@@ -146,9 +144,9 @@ def _take(facts: Facts, line: Line) -> None:
             thing = _thing(facts, line, [], line["used_up_at"])
             facts.lots[thing.key] = thing
         case "missed":
-            facts.missed.setdefault(canonical_key(line["epc"]), set()).add(line["does"])
+            facts.missed.setdefault(canonical_key(line["epc"]), []).append(_crossing(line))
         case "pass":
-            crossing = Crossing(line["station"], line["does"], line["from"], line["to"])
+            crossing = _crossing(line)
             for epc in line["epcs"]:
                 facts.crossed.setdefault(canonical_key(epc), []).append(crossing)
         case "fault":
@@ -163,6 +161,10 @@ def _take(facts: Facts, line: Line) -> None:
             return
 
 
+def _crossing(line: Line) -> Crossing:
+    return Crossing(line["station"], line["does"], line["from"], line["to"])
+
+
 def _thing(facts: Facts, line: Line, lots: Sequence[str], ended_us: int | None) -> Thing:
     roles = dict.fromkeys(one["role"] for one in line["custody"])
     return Thing(
@@ -170,7 +172,7 @@ def _thing(facts: Facts, line: Line, lots: Sequence[str], ended_us: int | None) 
         key=canonical_key(line["epc"]),
         made_us=line["made_at"],
         ended_us=ended_us,
-        sold_us=line.get("sold_at"),
+        sales=tuple(line.get("sales", ())),
         lots=frozenset(map(canonical_key, lots)),
         sites=tuple(
             During(facts.site_of[canonical_key(one["place"])], one["from"], one["to"])

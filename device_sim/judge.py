@@ -2,29 +2,32 @@
 
 Each aspect of an item gets a verdict:
 
-* right: everything that the truth says is claimed, and nothing else is.
-* named: something is missing, and gaps of the answer about that thing cover all of it.
-* unknowable: the truth has the label of a read that was missed, and nobody read anything
-  later that could tell: something is missing after the last event about the thing, or a
-  claim with an open end was never ended. No reader network could know.
+* right: everything that the truth says is claimed for certain, and nothing else is.
+* named: something is missing, and gaps of the answer about that thing cover all of it; or
+  it is claimed, but only as possible.
+* unknowable: the truth has the label of a read that was missed at that very place, and
+  nobody read anything later that could tell (`device_sim.knowable`).
 * silent: something is missing and nothing says so.
 * wrong: a claim contradicts the truth.
 
 A claim labelled `possible` is never wrong. A claim with an open end is held against the
-truth up to the last event that the answer has about the thing; one with an open start says
-by that what it does not know. Instants may differ by the tolerance of the truth file, which
-is the length of its longest pass.
+truth up to the last event that the answer has about the thing, or its last read if that is
+later; one with an open start must be true at its end. Instants may differ by the tolerance
+of the truth file, which is the length of its longest pass.
 
 The answer is the JSON of `GET /provenance/{epc}` (docs/reference/provenance.md).
 
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from device_sim.facts import Facts, Thing, device_key
-from device_sim.spans import BEGINNING_US, During, before, format_span, or_else, without
+from device_sim.exposures import judge_exposure
+from device_sim.facts import Facts, Thing
+from device_sim.knowable import Knowable
+from device_sim.spans import BEGINNING_US, During, or_else
+from device_sim.timelines import Claim, Ruler, compare, excuse
 from device_sim.verdicts import (
     ASPECTS,
     MEASURES,
@@ -33,6 +36,7 @@ from device_sim.verdicts import (
     Judgement,
     Tally,
     Verdict,
+    is_possible,
 )
 from device_sim.world import format_time, parse_time
 from ledger.errors import ParseError
@@ -50,6 +54,7 @@ WAY_GAPS = ANY_GAPS | {
     "missing_receiving", "not_received_yet", "missing_add", "seen_together", "implicit_unpack",
 }  # fmt: skip
 GAPS_OF = {
+    "events": WAY_GAPS,
     "path": WAY_GAPS,
     "custody": WAY_GAPS | {"conflicting_custody", "unknown_custody", "unknown_owner"},
     "containment": WAY_GAPS
@@ -59,10 +64,11 @@ GAPS_OF = {
 }
 # What a perfect network says of an item that crosses a station.
 STEPS: Mapping[str, str] = {
-    "assemble": "assembling",
-    "case": "packing", "palletise": "packing", "sell": "retail_selling",
+    "assemble": "assembling", "case": "packing", "palletise": "packing",
+    "sell": "retail_selling", "rework": "repairing", "return": "receiving",
+    "recall": "holding", "destroy": "destroying",
 }  # fmt: skip
-CELSIUS_SLACK = 0.0015
+TOLD_STEPS = frozenset({"commissioning", *STEPS.values()})
 ROLES = ("owner", "possessor")
 
 
@@ -77,8 +83,7 @@ def judge_item(facts: Facts, item: Thing, answer: Row | None) -> list[Finding]:
 def judge_answer(facts: Facts, item: Thing, answer: Row | None) -> Judgement:
     """Return findings, counts and gaps of an answer; raises as `judge_item` does."""
     if answer is None:
-        crossed = {one.does for one in facts.crossed.get(item.key, ())}
-        unread = bool(crossed) and crossed <= facts.missed.get(item.key, set())
+        unread = Knowable(facts, item).is_unheard()
         verdict: Verdict = "unknowable" if unread else "silent"
         what = "the ledger never heard of the item"
         nothing = tuple(Finding(item.epc, aspect, verdict, what) for aspect in ASPECTS)
@@ -112,10 +117,11 @@ class _Case:
             key, time_us = canonical_key(one["epc"]), parse_time(one["event_time"])
             self.seen[key] = max(time_us, self.seen.get(key, time_us))
         self.gaps = gaps_of(answer)
+        self.known: dict[str, Knowable] = {}
 
     def findings(self) -> Iterator[Finding]:
         """Yield every finding, aspect by aspect, and count as they go."""
-        self._count_events()
+        yield from self._judge_events()
         yield from self._judge_lots()
         for aspect, found in self._judge_thing(self.item, None):
             yield Finding(self.item.epc, aspect, *found)
@@ -131,14 +137,15 @@ class _Case:
         self.tallies["derivation"].add(
             Tally(
                 len(claimed), len(claimed & self.item.lots), len(self.item.lots),
-                len(self._claimed_lots() & self.item.lots),
+                len(claimed & self.item.lots),
             )
         )  # fmt: skip
         for key in sorted(claimed - self.item.lots):
             yield Finding(self.item.epc, "farm lots", "wrong", f"{key} is not in it")
         named = any(one.kind in ORIGIN_GAPS and one.thing == self.item.key for one in self.gaps)
-        for key in sorted(self.item.lots - self._claimed_lots()):
-            verdict: Verdict = "named" if named else "silent"
+        for key in sorted(self.item.lots - claimed):
+            doubted = key in self._claimed_lots()
+            verdict: Verdict = "named" if named or doubted else "silent"
             yield Finding(self.item.epc, "farm lots", verdict, f"{key} is missing")
 
     def _claimed_lots(self, *, certainly: bool = False) -> set[str]:
@@ -146,15 +153,16 @@ class _Case:
             canonical_key(one["input"])
             for one in self.answer["derivation"]["inputs"]
             if canonical_key(one["output"]) == self.item.key
-            and not (certainly and _possible(one))
+            and not (certainly and is_possible(one))
         }
 
     def _judge_thing(
         self, thing: Thing, until_us: int | None
     ) -> Iterator[tuple[str, tuple[Verdict, str]]]:
         """Yield (aspect, (verdict, what)) of an item, or of a lot up to its consumption."""
+        known = self._knowable(thing)
         end_us = min(x for x in (until_us, thing.ended_us, self.facts.end_us) if x is not None)
-        held = [one for one in self.facts.containers(thing.key) if one.from_us < end_us]
+        held = [one for one in known.holders if one.from_us < end_us]
         timelines = [
             ("path", "at", self._stays(thing), thing.sites),
             *(
@@ -164,170 +172,89 @@ class _Case:
             ("containment", "in", self._parents(thing), held),
         ]
         for aspect, word, claims, truth in timelines:
-            for verdict, what in self._compare((thing, aspect), claims, truth, end_us):
+            ruler = self._ruler(thing, aspect, end_us)
+            for verdict, what in compare(ruler, claims, truth, self.tallies[aspect]):
                 yield aspect, (verdict, f"{word} {what}")
-        for found in self._judge_exposure(thing):
+        rows, ruler = (
+            list(self._rows("conditions", thing)),
+            self._ruler(thing, "exposure", end_us),
+        )
+        for found in judge_exposure(self.facts, thing, rows, ruler, self.tallies["exposure"]):
             yield "exposure", found
 
-    def _compare(
-        self,
-        about: tuple[Thing, str],
-        claims: Sequence[tuple[During, bool]],
-        truth: Sequence[During],
-        end_us: int,
-    ) -> Iterator[tuple[Verdict, str]]:
-        """Hold a claimed timeline against the true one; claims are (claim, certain)."""
-        slack_us, last_us = self.facts.tolerance_us, self._last_seen(about[0])
-        right = [During(one.what, one.from_us, before(one.to_us, end_us)) for one in truth]
-        right = [one for one in right if one.to_us is not None and one.from_us < one.to_us]
-        for claim, certain in claims:
-            if claim.from_us == BEGINNING_US:
-                continue
-            clipped = (claim.from_us, min(before(claim.to_us, last_us), end_us))
-            wrong = without(clipped, [one for one in right if one.what == claim.what], slack_us)
-            blind = claim.to_us is None and self._labelled(about[0], claim.what)
-            if certain:
-                self.tallies[about[1]].add(Tally(1, int(not wrong or blind)))
-            for from_us, to_us in wrong if certain else ():
-                yield (
-                    ("unknowable" if blind else "wrong"),
-                    f"{claim.what} {format_span(from_us, to_us)}",
-                )
-        for one in right:
-            same = [claim for claim, _ in claims if claim.what == one.what]
-            holes = without((one.from_us, before(one.to_us, end_us)), same, slack_us)
-            self.tallies[about[1]].add(Tally(true=1, found=int(not holes)))
-            for missing in holes:
-                verdict = self._excuse(about, *missing)
-                yield verdict, f"{one.what} missing {format_span(*missing)}"
-
-    def _excuse(self, about: tuple[Thing, str], from_us: int, to_us: int) -> Verdict:
-        """Return what a hole in the answer is, from its gaps and the labels of the truth."""
-        slack_us, (thing, aspect) = self.facts.tolerance_us, about
-        keys = [thing.key, *(one.what for one in self.facts.containers(thing.key))]
+    def _ruler(self, thing: Thing, aspect: str, end_us: int) -> Ruler:
+        """Return by what the timelines of an aspect are judged."""
+        known = self._knowable(thing)
         admitted = [
-            During(one.kind, or_else(one.from_us, from_us), or_else(one.to_us, to_us))
+            _common(one, holder, self.facts.tolerance_us)
             for one in self.gaps
-            if one.kind in GAPS_OF[aspect] and one.thing in keys
+            for holder in (During(thing.key, BEGINNING_US, None), *known.holders)
+            if one.kind in GAPS_OF[aspect] and one.thing == holder.what
         ]
-        if not without((from_us, to_us), admitted, slack_us):
-            return "named"
-        late = from_us >= self._last_seen(thing) - slack_us
-        return "unknowable" if late and self._labelled(thing) else "silent"
+        return Ruler(
+            knowable=known, slack_us=self.facts.tolerance_us, last_us=self._last_seen(thing),
+            end_us=end_us, admitted=admitted,
+        )  # fmt: skip
 
-    def _labelled(self, thing: Thing, *others: str) -> bool:
-        """Tell whether a read of `thing`, of what it was in, or of `others` was missed."""
-        keys = [thing.key, *others, *(one.what for one in self.facts.containers(thing.key))]
-        return any(key in self.facts.missed for key in keys)
+    def _knowable(self, thing: Thing) -> Knowable:
+        if thing.key not in self.known:
+            self.known[thing.key] = Knowable(self.facts, thing)
+        return self.known[thing.key]
 
     def _last_seen(self, thing: Thing) -> int:
-        return self.seen.get(thing.key, thing.made_us)
+        """Return when the thing was last heard, or the answer last tells of it."""
+        return max(self._knowable(thing).heard_us, self.seen.get(thing.key, thing.made_us))
 
-    def _stays(self, thing: Thing) -> list[tuple[During, bool]]:
+    def _stays(self, thing: Thing) -> list[Claim]:
         stays = []
         for one in self._rows("path", thing):
             if one["place"] is not None:
                 place = canonical_key(one["place"])
-                site = self.facts.site_of.get(place, place)
-                stays.append((_claim(one, site), not _possible(one)))
+                stays.append(_claim(one, self.facts.site_of.get(place, place)))
         return stays
 
-    def _holdings(self, thing: Thing, role: str) -> list[tuple[During, bool]]:
+    def _holdings(self, thing: Thing, role: str) -> list[Claim]:
         return [
-            (_claim(one, canonical_key(one["party"])), not _possible(one))
+            _claim(one, canonical_key(one["party"]))
             for one in self._rows("custody", thing)
             if one["role"] == role and one["party"] is not None
         ]
 
-    def _parents(self, thing: Thing) -> list[tuple[During, bool]]:
+    def _parents(self, thing: Thing) -> list[Claim]:
         return [
-            (_claim(one, canonical_key(one["parent"])), not _possible(one))
+            _claim(one, canonical_key(one["parent"]))
             for one in self._rows("containment", thing)
         ]
 
-    def _judge_exposure(self, thing: Thing) -> Iterator[tuple[Verdict, str]]:
-        allowed = {
-            (one.what, time_us)
-            for one in thing.exposure
-            for time_us in self._sampled(one.what, one.from_us, one.to_us)
-        }
-        told: set[tuple[str, int]] = set()
-        for row in self._rows("conditions", thing):
-            if "temperature" not in str(row["type"]).lower() or row["device"] is None:
-                continue
-            device = device_key(row["device"])
-            first_us, last_us = parse_time(row["first"]), parse_time(row["last"])
-            series = {(device, one) for one in self._sampled(device, first_us, last_us)}
-            told |= series
-            if not _possible(row):
-                yield from self._check_readings(thing, row, series, allowed)
-        self.tallies["exposure"].add(
-            Tally(len(told), len(told & allowed), len(allowed), len(told & allowed))
-        )
-        missing = sorted(time_us for _, time_us in allowed - told)
-        if missing:
-            verdict = self._excuse((thing, "exposure"), missing[0], missing[-1])
-            yield (
-                verdict,
-                f"{len(missing)} samples missing {format_span(missing[0], missing[-1])}",
-            )
-
-    def _check_readings(
-        self,
-        thing: Thing,
-        row: Row,
-        series: set[tuple[str, int]],
-        allowed: set[tuple[str, int]],
-    ) -> Iterator[tuple[Verdict, str]]:
-        where = f"{row['device']} {row['first']} to {row['last']}"
-        foreign = len(series - allowed)
-        if foreign or not series:
-            yield "wrong", f"{where}: {foreign} samples that it was not exposed to"
-            return
-        values = [self.facts.samples[device][time_us] for device, time_us in series]
-        fewer = row["readings"] != len(values)
-        if fewer:
-            lost = len(values) - row["readings"]
-            verdict: Verdict = "named" if 0 < lost <= self._admitted(thing, series) else "silent"
-            yield verdict, f"{where}: {row['readings']} of {len(values)} samples"
-        for name, claimed, true, beyond in (
-            ("min", row["min"], min(values), min(values) - row["min"]),
-            ("max", row["max"], max(values), row["max"] - max(values)),
-        ):  # some of the samples have no colder and no warmer one than all of them
-            if beyond > CELSIUS_SLACK or (not fewer and abs(beyond) > CELSIUS_SLACK):
-                yield "wrong", f"{where}: {name} {claimed}, truly {true}"
-
-    def _admitted(self, thing: Thing, series: set[tuple[str, int]]) -> int:
-        """Return how many of these samples lie within gaps that the answer names."""
-        spans = [
-            (or_else(one.from_us, BEGINNING_US), or_else(one.to_us, self.facts.end_us))
-            for one in self.gaps
-            if one.kind in GAPS_OF["exposure"] and one.thing == thing.key
-        ]
-        return sum(any(start < at < end for start, end in spans) for _, at in series)
-
-    def _count_events(self) -> None:
-        """Count the events that name the item against the passes that it truly made."""
-        steps = {"commissioning", *STEPS.values()}
+    def _judge_events(self) -> Iterator[Finding]:
+        """Hold the events that name the item against the passes that it truly made."""
+        item, slack_us = self.item, self.facts.tolerance_us
         told = [
             (one["biz_step"], parse_time(one["event_time"]))
             for one in self.answer["events"]
-            if one["via"] == "direct" and canonical_key(one["epc"]) == self.item.key
+            if one["via"] == "direct" and canonical_key(one["epc"]) == item.key
         ]
-        told = [one for one in told if one[0] in steps]
-        slack_us = self.facts.tolerance_us
+        told = [one for one in told if one[0] in TOLD_STEPS]
         true = self._true_events()
 
         def same(event: tuple[str, int], crossing: tuple[str, int, int]) -> bool:
             step, from_us, to_us = crossing
             return event[0] == step and from_us - slack_us <= event[1] <= to_us + slack_us
 
+        false = [one for one in told if not any(same(one, way) for way in true)]
+        unseen = [way for way in true if not any(same(one, way) for one in told)]
         self.tallies["events"].add(
-            Tally(
-                len(told), sum(any(same(one, way) for way in true) for one in told),
-                len(true), sum(any(same(one, way) for one in told) for way in true),
-            )
-        )  # fmt: skip
+            Tally(len(told), len(told) - len(false), len(true), len(true) - len(unseen))
+        )
+        for step, at_us in false:
+            yield Finding(item.epc, "events", "wrong", f"no {step} at {format_time(at_us)}")
+        ruler = self._ruler(item, "events", self.facts.end_us)
+        for step, from_us, to_us in unseen:
+            verdict = excuse(ruler, (from_us, max(to_us, from_us + slack_us + 1)))
+            known = ruler.knowable
+            if verdict == "silent" and (known.was_missed(to_us) or known.had_no_parts(to_us)):
+                verdict = "unknowable"  # what was not read makes no event, whatever came later
+            yield Finding(item.epc, "events", verdict, f"{step} is missing")
 
     def _true_events(self) -> list[tuple[str, int, int]]:
         """Return what a perfect network says of the item: the step, and when it was."""
@@ -340,27 +267,23 @@ class _Case:
         return true
 
     def _judge_sale(self) -> Iterator[Finding]:
-        sold_us = self.item.sold_us
-        sales = [
+        slack_us, known = self.facts.tolerance_us, self._knowable(self.item)
+        told = [
             parse_time(one["event_time"])
             for one in self.answer["events"]
             if one["biz_step"] == "retail_selling"
             and canonical_key(one["epc"]) == self.item.key
         ]
-        near = [
-            one
-            for one in sales
-            if sold_us is not None and abs(one - sold_us) <= self.facts.tolerance_us
-        ]
-        for one in sales:
-            if one not in near:
-                yield Finding(self.item.epc, "sale", "wrong", f"not sold at {format_time(one)}")
-        if sold_us is not None and not near:
-            held = [one for one in self.facts.containers(self.item.key) if one.to_us is None]
-            unseen = any(
-                "sell" in self.facts.missed.get(key, ())
-                for key in (self.item.key, *(one.what for one in held))
-            ) or (bool(held) and self._labelled(self.item))
+        for at_us in told:
+            if not any(abs(one - at_us) <= slack_us for one in self.item.sales):
+                what = f"not sold at {format_time(at_us)}"
+                yield Finding(self.item.epc, "sale", "wrong", what)
+        for sold_us in self.item.sales:
+            if any(abs(one - sold_us) <= slack_us for one in told):
+                continue
+            # A part is sold in what it was built into: nobody knows if that went unseen.
+            around = [one.from_us for one in known.holders if one.meets(sold_us, sold_us, 0)]
+            unseen = any(known.was_missed(at_us) for at_us in (sold_us, *around))
             verdict: Verdict = "unknowable" if unseen else "silent"
             yield Finding(self.item.epc, "sale", verdict, "the sale is missing")
 
@@ -372,31 +295,38 @@ class _Case:
         if state["place"] is not None:
             place = canonical_key(state["place"])
             claims.append(("place", self.facts.site_of.get(place, place), self.item.sites))
-        held = tuple(self.facts.containers(self.item.key))
-        claims.append(("container", state["container"], held))
+        known = self._knowable(self.item)
+        claims.append(("container", state["container"], known.holders))
         for name, claimed, truth in claims:
             now = [one.what for one in truth if one.meets(last_us, last_us, slack_us)]
             if claimed is not None and canonical_key(claimed) not in map(canonical_key, now):
                 what = f"{name} {claimed}, truly {' or '.join(now) or 'none'}"
-                blind = name == "container" and self._labelled(self.item, claimed)
+                ends = [
+                    one.to_us
+                    for one in truth
+                    if one.to_us is not None and one.what == canonical_key(claimed)
+                ]
+                blind = name == "container" and any(
+                    known.was_missed(at_us, canonical_key(claimed)) for at_us in ends
+                )
                 yield Finding(self.item.epc, "state", "unknowable" if blind else "wrong", what)
 
     def _rows(self, part: str, thing: Thing) -> Iterator[Row]:
         return (one for one in self.answer[part] if canonical_key(one["epc"]) == thing.key)
 
-    def _sampled(self, device: str, from_us: int, to_us: int | None) -> list[int]:
-        series = self.facts.samples.get(device, {})
-        return [one for one in series if from_us <= one and (to_us is None or one <= to_us)]
 
-
-def _claim(row: Row, what: str) -> During:
+def _claim(row: Row, what: str) -> Claim:
     """Return a claimed span; an unknown start is the beginning of time."""
-    return During(what, or_else(_instant(row["from"]), BEGINNING_US), _instant(row["to"]))
-
-
-def _possible(row: Row) -> bool:
-    return row.get("precision") == "possible" or bool(row.get("partial"))
+    from_us = or_else(_instant(row["from"]), BEGINNING_US)
+    return Claim(During(what, from_us, _instant(row["to"])), not is_possible(row))
 
 
 def _instant(text: str | None) -> int | None:
     return None if text is None else parse_time(text)
+
+
+def _common(gap: Gap, holder: During, slack_us: int) -> During:
+    """Return the time of a gap about what the thing was in, as far as it was in there."""
+    from_us = max(or_else(gap.from_us, BEGINNING_US), holder.from_us - slack_us)
+    ends = [one for one in (gap.to_us, holder.to_us) if one is not None]
+    return During(gap.kind, from_us, min(ends, default=None))

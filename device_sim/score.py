@@ -149,7 +149,7 @@ def tally(facts: Facts, found: Mapping[str, list[Finding]]) -> ScoreReport:
         for aspect, counts in aspects.items():
             verdicts = {one.verdict for one in findings if one.aspect == aspect}
             counts[max(verdicts, key=VERDICTS.index, default="right")] += 1
-    sold = [one.key for one in facts.items.values() if one.sold_us is not None]
+    sold = [one.key for one in facts.items.values() if one.sales]
     return ScoreReport(
         scenario=facts.scenario, seed=facts.seed, items=len(found),
         complete=sum(not one for one in found.values()),

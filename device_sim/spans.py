@@ -24,6 +24,12 @@ class During:
         end_us = self.to_us if self.to_us is not None else to_us
         return self.from_us <= to_us + slack_us and from_us - slack_us <= end_us
 
+    def common(self, other: "During") -> "During | None":
+        """Return when both held, as `other`; None where they never did."""
+        ends = [one for one in (self.to_us, other.to_us) if one is not None]
+        both = During(other.what, max(self.from_us, other.from_us), min(ends, default=None))
+        return both if both.to_us is None or both.from_us < both.to_us else None
+
 
 def or_else(time_us: int | None, open_us: int) -> int:
     """Return an instant, or `open_us` in place of an open one."""

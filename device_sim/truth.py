@@ -148,7 +148,7 @@ def _item(life: Life, told: Told, nests: Mapping[Epc, Sequence[Nesting]]) -> dic
         "kind": "item", "epc": life.epc, "made_at": life.made_us,
         "farm_lots": list(life.origin), "path": _path(life), "custody": _custody(life),
         "exposure": _exposure(life.epc, told, nests), "sold_at": life.sold_us,
-        "ended_at": life.ended_us,
+        "sales": life.sales, "ended_at": life.ended_us,
     }  # fmt: skip
 
 

@@ -7,13 +7,14 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Verdict = Literal["right", "named", "unknowable", "silent", "wrong"]
 
 VERDICTS: tuple[Verdict, ...] = ("right", "named", "unknowable", "silent", "wrong")
 ASPECTS = (
-    "farm lots", "path", "custody", "containment", "exposure", "sale", "state", "upstream",
+    "events", "farm lots", "path", "custody", "containment", "exposure", "sale", "state",
+    "upstream",
 )  # fmt: skip
 MEASURES = ("events", "path", "containment", "derivation", "custody", "exposure")
 
@@ -62,3 +63,8 @@ class Judgement:
     findings: tuple[Finding, ...]
     tallies: Mapping[str, Tally]
     gaps: tuple[Gap, ...]
+
+
+def is_possible(row: Mapping[str, Any]) -> bool:
+    """Tell whether an answer is not certain of a row."""
+    return row.get("precision") == "possible" or bool(row.get("partial"))

@@ -49,7 +49,7 @@ def check_life(life: Life, world: World) -> None:
         assert all(a.to_us == b.from_us and a.party is not b.party for a, b in pairwise(held))
     assert life.stays[0].from_us == life.made_us
     assert life.sold_us in (None, life.ended_us)
-    if life.sold_us is not None:
+    if life.sales:
         assert life.stays[-1].site.role == "shop"
         assert life.stays[-1].from_us < life.sold_us
 

@@ -186,7 +186,63 @@ def forget_where_the_milk_came_from(answer: Answer) -> None:
     drop(answer, "path", foreign(answer, "path")[0])
 
 
+def invent_an_event(answer: Answer) -> None:
+    true = next(one for one in own(answer, "events") if one["biz_step"] == "packing")
+    answer["events"].append(true | {"event_time": later(true["event_time"], 3)})
+
+
+def forget_an_event(answer: Answer) -> None:
+    drop(answer, "events", next(o for o in own(answer, "events") if o["biz_step"] == "packing"))
+
+
+def name_a_stranger_since_nobody_knows_when(answer: Answer) -> None:
+    row = own(answer, "custody")[-1]
+    answer["custody"].append(row | {"party": STRANGER, "from": None})
+
+
+def measure_with_no_device(answer: Answer) -> None:
+    own(answer, "conditions")[0]["device"] = None
+
+
+def count_samples_that_never_were(answer: Answer) -> None:
+    own(answer, "conditions")[0]["readings"] += 5
+
+
+def leave_it_at_the_plant_and_keep_quiet(answer: Answer) -> None:
+    """Hide all that happened after the first stay, and say that it goes on."""
+    first = stays(answer)[0]
+    answer["path"] = [first | {"to": None}]
+    answer["events"] = [o for o in answer["events"] if o["event_time"] <= first["from"]]
+
+
+def doubt_the_containers(answer: Answer) -> None:
+    answer["containment"] = [one | {"precision": "possible"} for one in answer["containment"]]
+
+
+def doubt_the_places(answer: Answer) -> None:
+    answer["path"] = [one | {"precision": "possible"} for one in answer["path"]]
+
+
+def doubt_the_readings(answer: Answer) -> None:
+    answer["conditions"] = [one | {"precision": "possible"} for one in answer["conditions"]]
+
+
+def doubt_the_lots(answer: Answer) -> None:
+    inputs = answer["derivation"]["inputs"]
+    answer["derivation"]["inputs"] = [one | {"precision": "possible"} for one in inputs]
+
+
 LIES = [
+    (invent_an_event, "events", "wrong"),
+    (forget_an_event, "events", "silent"),
+    (name_a_stranger_since_nobody_knows_when, "custody", "wrong"),
+    (measure_with_no_device, "exposure", "wrong"),
+    (count_samples_that_never_were, "exposure", "wrong"),
+    (leave_it_at_the_plant_and_keep_quiet, "path", "wrong"),
+    (doubt_the_containers, "containment", "named"),
+    (doubt_the_places, "path", "named"),
+    (doubt_the_readings, "exposure", "named"),
+    (doubt_the_lots, "farm lots", "named"),
     (put_in_a_foreign_lot, "farm lots", "wrong"),
     (forget_a_lot, "farm lots", "silent"),
     (move_a_stay, "path", "wrong"),
@@ -225,6 +281,53 @@ def test_a_lie_is_caught(
     lie(told)
     found = {(one.aspect, one.verdict) for one in judge_item(facts, item, told)}
     assert (aspect, verdict) in found
+
+
+# Each of these is caught although the truth labels missed reads of the item elsewhere.
+BOLD_LIES = [one for one in LIES if one[0] in {
+    invent_an_event, name_a_stranger_since_nobody_knows_when, put_in_a_foreign_lot,
+    move_a_stay, forget_a_stay, give_it_to_a_stranger, put_it_on_another_pallet,
+    forget_a_container, cool_it_down, lie_about_the_state,
+    leave_it_at_the_plant_and_keep_quiet,
+}]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def patchy() -> tuple[Facts, dict[str, Answer | None]]:
+    run = played(0.02, 3)
+    facts = parse_truth(run.truth)
+    return facts, answers(capture(run), facts.items)
+
+
+@pytest.mark.parametrize(
+    ("lie", "aspect", "verdict"), BOLD_LIES, ids=lambda x: getattr(x, "__name__", x)
+)
+def test_a_missed_read_elsewhere_is_no_excuse(
+    patchy: tuple[Facts, dict[str, Answer | None]],
+    lie: Callable[[Answer], None],
+    aspect: str,
+    verdict: str,
+) -> None:
+    facts, told = patchy
+    tried = 0
+    for key, item in facts.items.items():
+        unread = [key, *(one.what for one in facts.containers(key))]
+        answer = told[key]
+        if answer is None or not any(one in facts.missed for one in unread):
+            continue
+        if not item.exposure or any(
+            o.aspect == aspect for o in judge_item(facts, item, answer)
+        ):
+            continue
+        lied = deepcopy(answer)
+        try:
+            lie(lied)
+        except (IndexError, StopIteration):
+            continue
+        tried += 1
+        found = {(one.aspect, one.verdict) for one in judge_item(facts, item, lied)}
+        assert (aspect, verdict) in found, item.epc
+    assert tried
 
 
 def test_a_hole_with_a_gap_of_its_own_is_named_and_with_another_is_not(

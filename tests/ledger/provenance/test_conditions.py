@@ -144,7 +144,8 @@ def test_a_journey_without_readings_and_a_long_hole_in_them_are_gaps() -> None:
 
 @pytest.mark.parametrize(("silent_min", "named"), [(5, False), (7, True), (45, True)])
 def test_a_logger_that_is_silent_for_longer_than_usual_leaves_a_gap(
-    silent_min: int, named: bool
+    silent_min: int,
+    named: bool,  # noqa: FBT001 - given by name
 ) -> None:
     lorry = trailer(4)
     events = [
