@@ -16,6 +16,7 @@ from ledger.capture.reception import Reception
 from ledger.config import KEYS_NAME, ServeSettings, find_passphrase, load_trust
 from ledger.cose import Signer
 from ledger.errors import RefusedError
+from ledger.federation.cosigning import Cosigning
 from ledger.founding import (
     CAPTURE_KEY_NAME,
     LOG_KEY_NAME,
@@ -26,9 +27,10 @@ from ledger.founding import (
     create_ledger,
     key_file_name,
     make_publisher,
+    note_signers,
 )
 from ledger.jobs import Clockwork
-from ledger.keyfile import load_signer, needs_passphrase
+from ledger.keyfile import load_ml_dsa_signer, load_signer, needs_passphrase
 from ledger.store.erasure import finish_erasures
 from ledger.store.evidence import EvidenceReader
 from ledger.store.index import Index, open_index
@@ -36,7 +38,7 @@ from ledger.store.index_source import IndexReader, IndexSource
 from ledger.store.lock import FolderLock
 from ledger.store.log import Log
 from ledger.store.sequencer import Sequencer
-from ledger.tlog.note import Ed25519Signer
+from ledger.tlog.cosignature import MlDsa44Signer
 
 __all__ = [
     "Founded",
@@ -64,6 +66,7 @@ class OpenLedger:
     clockwork: Clockwork
     capture: Reception | None
     """What captures documents; None where the folder has no capture key."""
+    cosigning: Cosigning
 
 
 @contextmanager
@@ -77,17 +80,27 @@ def open_ledger(
     """
     trust = load_trust(folder)
     key = signer or _load_key(folder, LOG_KEY_NAME)
-    note_signer = Ed25519Signer(trust.origin, key)
+    settings = settings or ServeSettings()
     with ExitStack() as stack:
         log = Log(folder, trust.origin, now_us=clock_us, log_key=key)
         stack.callback(log.close)
-        publisher = make_publisher(log, note_signer)
+        cosigning = Cosigning(
+            trust,
+            log.reader,
+            folder,
+            wait_s=settings.cosign_wait_s,
+            publish_lacking=settings.publish_lacking,
+        )
+        stack.callback(cosigning.close)
+        cosigning.may_sign(log.size)
+        twin = None if signer else _load_twin(folder)
+        publisher = make_publisher(log, note_signers(trust.origin, key, twin), cosigning)
         index = open_index(folder, log.reader)
         stack.callback(index.close)
         reader = IndexReader(folder)
         stack.callback(reader.close)
         log.on_erased = reader.forget
-        clockwork = Clockwork(log, publisher, index, settings or ServeSettings())
+        clockwork = Clockwork(log, publisher, index, settings)
         stack.callback(clockwork.stop)
         sequencer = Sequencer(log)
         stack.callback(sequencer.stop)
@@ -102,7 +115,16 @@ def open_ledger(
             reader=reader,
             clockwork=clockwork,
             capture=capture,
+            cosigning=cosigning,
         )
+
+
+def _load_twin(folder: Path) -> MlDsa44Signer | None:
+    """Return the ML-DSA-44 twin of the log's key, if the trust file knows it."""
+    path = folder / KEYS_NAME / LOG_KEY_NAME
+    twin = load_ml_dsa_signer(path, find_passphrase(folder) if needs_passphrase(path) else b"")
+    known = {log.key.public for log in load_trust(folder).policy.logs}
+    return twin if twin is not None and twin.x in known else None
 
 
 def _load_key(folder: Path, name: str) -> Signer:
@@ -188,6 +210,7 @@ def serve(
             indexed=lambda: ledger.index.next_index,
             now_us=clock_us,
             capture=ledger.capture,
+            cosigning=ledger.cosigning,
         )
     )
     with bind(settings.host, settings.port) as listener:

@@ -29,19 +29,33 @@ class FolderError(TagtrailError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings:
-    """How a server listens, and how often its clockwork turns, in seconds."""
+    """How a server listens, and how often its clockwork turns, in seconds.
+
+    Witnesses have `cosign_wait_s` to cosign a checkpoint; one that then lacks the quorum is
+    published only with `publish_lacking`.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     publish_every_s: float = 1.0
     publish_idle_s: float = 3600.0
     follow_every_s: float = 0.05
+    cosign_wait_s: float = 2.0
+    publish_lacking: bool = False
 
     def __post_init__(self) -> None:
         """Raise `ParseError` for a port that does not exist or a clock that stands still."""
         if not 0 <= self.port <= PORT_MAX:
             raise ParseError("port", f"{self.port} is not from 0 to {PORT_MAX}")
-        if min(self.publish_every_s, self.publish_idle_s, self.follow_every_s) <= 0:
+        if (
+            min(
+                self.publish_every_s,
+                self.publish_idle_s,
+                self.follow_every_s,
+                self.cosign_wait_s,
+            )
+            <= 0
+        ):
             raise ParseError("interval", "is not above 0 seconds")
 
 

@@ -10,6 +10,7 @@ from the start. A ledger's folder is described in `docs/reference/ledger-folder.
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -25,6 +26,7 @@ from ledger.errors import RefusedError
 from ledger.keyfile import (
     SCRYPT_N,
     SCRYPT_N_LEAST,
+    load_ml_dsa_signer,
     load_signer,
     store_seed,
     store_token_key,
@@ -41,10 +43,11 @@ from ledger.statement import (
 )
 from ledger.store.lock import LOCK_NAME
 from ledger.store.log import Log, create_log
-from ledger.store.publish import Publisher
+from ledger.store.publish import Endorser, Publisher
 from ledger.tlog.checkpoint import check_origin
+from ledger.tlog.cosignature import DatedSigner, MlDsa44Signer
 from ledger.tlog.merkle import Hash, leaf_hash
-from ledger.tlog.note import Ed25519Signer, check_key_name, format_vkey
+from ledger.tlog.note import Ed25519Signer, NoteSigner, check_key_name, format_vkey
 
 LOG_KEY_NAME = "log.key"
 CAPTURE_KEY_NAME = "capture.key"
@@ -58,8 +61,7 @@ DOCUMENT_GRADE = 1
 _TRUST = '''origin = {origin}
 entry0 = "{entry0}"
 policy = """
-log {vkey}
-quorum none
+{logs}quorum none
 """
 '''
 
@@ -85,6 +87,7 @@ class Founding:
     `operator` is the issuer of the admin, recovery and log keys; by default the origin as
     a URL. `ledger_url` is where the gateway of the founding parties finds the server.
     `log_token` is the PKCS#11 URI of the log's key, where no key file is to hold it.
+    With `ml_dsa` the log signs its checkpoints with ML-DSA-44 too.
     """
 
     origin: str
@@ -92,6 +95,7 @@ class Founding:
     parties: tuple[FoundingParty, ...] = ()
     ledger_url: str = "http://127.0.0.1:8080"
     log_token: str = ""
+    ml_dsa: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,19 +202,32 @@ class _Founder:
         for party in self._founding.parties:
             statements += self._admit(admin, party)
         create_log(folder, origin, statements, now_us=clock_us)
-        signer = Ed25519Signer(origin, log.signer)
+        twin = self._load_twin(folder / KEYS_NAME / LOG_KEY_NAME)
+        signers = note_signers(origin, log.signer, twin)
         with closing(Log(folder, origin, now_us=clock_us)) as opened:
-            make_publisher(opened, signer).publish(*opened.committed)
+            make_publisher(opened, signers).publish(*opened.committed)
             entry0 = leaf_hash(opened.reader.load_entry(0))
         (folder / LOCK_NAME).unlink()
-        vkey = format_vkey(signer.key)
-        trust = _TRUST.format(origin=_quote(origin), entry0=entry0.hex(), vkey=vkey)
+        vkey = format_vkey(signers[0].key)
+        logs = "".join(f"log {format_vkey(signer.key)}\n" for signer in signers)
+        trust = _TRUST.format(origin=_quote(origin), entry0=entry0.hex(), logs=logs)
         (folder / TRUST_NAME).write_text(trust, encoding="utf-8")
         if self._founding.parties:
             self._write_gateway(vkey)
         return Founded(
             origin=origin, entry0=entry0, vkey=vkey, passphrase_made=self._passphrase_made
         )
+
+    def _load_twin(self, path: Path) -> MlDsa44Signer | None:
+        """Return the ML-DSA-44 twin of the log's key where the founder wants one."""
+        if not self._founding.ml_dsa:
+            return None
+        twin = load_ml_dsa_signer(path, self._passphrase)
+        if twin is None:
+            raise RefusedError(
+                "ml-dsa", "ML-DSA-44 needs a newer `cryptography`, and a key outside a token"
+            )
+        return twin
 
     def _make_log_voice(self, path: Path) -> Voice:
         """Make the log's key, or let the file `path` name the one in a token."""
@@ -272,14 +289,28 @@ class _Founder:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def make_publisher(log: Log, signer: Ed25519Signer) -> Publisher:
-    """Return what signs the checkpoints of `log`."""
+def note_signers(
+    origin: str, key: Signer, twin: MlDsa44Signer | None
+) -> tuple[Ed25519Signer | DatedSigner, ...]:
+    """Return what signs the checkpoints of the log `origin`: Ed25519, then its twin if any."""
+    signers: list[Ed25519Signer | DatedSigner] = [Ed25519Signer(origin, key)]
+    if twin is not None:
+        now_s = lambda: clock_us() // 1_000_000  # noqa: E731 - it reads as an argument
+        signers.append(DatedSigner(name=origin, private=twin, now_s=now_s))
+    return tuple(signers)
+
+
+def make_publisher(
+    log: Log, signers: Sequence[NoteSigner], endorser: Endorser | None = None
+) -> Publisher:
+    """Return what signs the checkpoints of `log`, once `endorser` agrees."""
     return Publisher(
         origin=log.origin,
         reader=log.reader,
         signed=log.signed,
-        signers=(signer,),
+        signers=signers,
         store_checkpoint=log.store_checkpoint,
+        endorser=endorser,
     )
 
 

@@ -84,7 +84,9 @@ class Clockwork:
         if not size:
             return
         try:
-            self._published = (size, self._publisher.publish(size, root))
+            note = self._publisher.publish(size, root)
+            if note is not None:
+                self._published = (size, note)
         except (TagtrailError, sqlite3.Error, OSError) as error:
             _log.critical("no checkpoint may be signed, exit %d: %s", EXIT_STORAGE, error)
             logging.shutdown()

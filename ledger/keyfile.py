@@ -33,6 +33,11 @@ It holds no secret, and may say anything: what it says counts when the log enrol
 it must be private like the others, for who writes it chooses the driver that is loaded. The
 PIN is a variable, or a file that only its owner can read; its last line break is dropped.
 
+Logs and witnesses sign with ML-DSA-44 too (FIPS 204). The seed of that key is derived from
+the one in the file: HKDF-SHA-256 (RFC 5869) without salt, info "tagtrail/ml-dsa-44/v1". So
+one file holds both, and who breaks Ed25519 learns nothing about the other: to the seed leads
+no way back from an Ed25519 key. A key in a token has no such twin.
+
 Whoever takes the file but not the passphrase can guess at the passphrase, offline, at the
 price of scrypt. Whoever has both signs in its owner's name until the key is revoked.
 """
@@ -47,10 +52,13 @@ from typing import Final
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from ledger.cose import Ed25519Signer, Signer
 from ledger.errors import ParseError, TagtrailError
+from ledger.tlog.cosignature import MlDsa44Signer, has_ml_dsa_44
 from ledger.token import TokenSigner, open_token_key
 from ledger.tokenuri import SCHEME as TOKEN_SCHEME
 from ledger.tokenuri import parse_token_uri
@@ -61,6 +69,7 @@ SCRYPT_N: Final = 2**15
 SCRYPT_N_LEAST: Final = 2**14
 SCRYPT_N_MOST: Final = 2**20
 KEYFILE_BYTES_MAX: Final = 16_384
+_ML_DSA_INFO: Final = b"tagtrail/ml-dsa-44/v1"
 _SCRYPT_R, _SCRYPT_P = 8, 1
 _SEED_SIZE, _SALT_SIZE, _NONCE_SIZE, _KEY_SIZE = 32, 16, 12, 32
 _ENVIRONMENT: Final = "env:"
@@ -177,6 +186,26 @@ def load_signer(source: Path | str, passphrase: bytes) -> Signer:
     if (signer.kid.hex(), signer.x.hex()) != (envelope.kid, envelope.x):
         raise KeyfileError(f"{source}: holds another key than it names")
     return signer
+
+
+def load_ml_dsa_signer(source: Path | str, passphrase: bytes) -> MlDsa44Signer | None:
+    """Return the ML-DSA-44 twin of the key `source`, or None where there is none.
+
+    That is for a key in a token, and where the installed cryptography has no ML-DSA-44.
+    Raises as `load_signer` does.
+    """
+    text = str(source)
+    if text.startswith(TOKEN_SCHEME) or not has_ml_dsa_44():
+        return None
+    envelope = _parse_envelope(_read_source(text), text)
+    if isinstance(envelope, _TokenEnvelope):
+        return None
+    return MlDsa44Signer(derive_ml_dsa_seed(_open_seed(envelope, passphrase, text)))
+
+
+def derive_ml_dsa_seed(seed: bytes) -> bytes:
+    """Return the 32-byte seed of the ML-DSA-44 twin of the Ed25519 key made from `seed`."""
+    return HKDF(SHA256(), length=_SEED_SIZE, salt=None, info=_ML_DSA_INFO).derive(seed)
 
 
 def needs_passphrase(source: Path | str) -> bool:

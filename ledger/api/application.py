@@ -26,7 +26,7 @@ from ledger.api.problems import (
     Problem,
     describe_error,
 )
-from ledger.api.served import Served, served
+from ledger.api.served import Served, describe_witnesses, served
 from ledger.errors import TagtrailError
 
 _log = logging.getLogger("tagtrail.api")
@@ -64,6 +64,7 @@ async def get_status(request: Request) -> Response:
         "size": ledger.log.size,
         "indexed": ledger.indexed(),
         "checkpoint_size": newest[0] if newest else 0,
+        "witnesses": describe_witnesses(ledger),
     }
     return Response(msgspec.json.encode(answer), media_type="application/json")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from ledger.capture.reception import Reception
+from ledger.federation.cosigning import Cosigning
 from ledger.store.evidence import EvidenceReader
 from ledger.store.index_source import IndexReader
 from ledger.store.log import Log
@@ -18,7 +19,8 @@ class Served:
 
     `checkpoint` returns size and note of the newest published checkpoint, or None before
     the first; `indexed` how many entries the index has followed; `now_us` the clock;
-    `capture` is what captures documents, None where the ledger has no key for that.
+    `capture` is what captures documents, None where the ledger has no key for that;
+    `cosigning` is who asks the witnesses.
     """
 
     log: Log
@@ -29,6 +31,7 @@ class Served:
     indexed: Callable[[], int]
     now_us: Callable[[], int]
     capture: Reception | None = None
+    cosigning: Cosigning | None = None
 
 
 def served(request: Request) -> Served:
@@ -36,3 +39,18 @@ def served(request: Request) -> Served:
     found = request.app.state.served
     assert isinstance(found, Served)
     return found
+
+
+def describe_witnesses(ledger: Served) -> dict[str, object]:
+    """Return how the witnesses stand: whether a quorum agrees, who is lacking, each one."""
+    cosigning = ledger.cosigning
+    if cosigning is None:
+        return {"agreed": True, "lacking": [], "asked": []}
+    return {
+        "agreed": cosigning.is_agreed,
+        "lacking": list(cosigning.lacking),
+        "asked": [
+            {"name": one.name, "url": one.url, "size": one.size, "why": one.why}
+            for one in cosigning.states
+        ],
+    }

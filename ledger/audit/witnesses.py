@@ -15,7 +15,8 @@ from ledger.audit.clocks import CLOCK_SKEW_S_MAX, TimeOf, format_time_us
 from ledger.audit.finding import Finding
 from ledger.errors import ParseError
 from ledger.tlog.checkpoint import SignedCheckpoint
-from ledger.tlog.cosignature import cosignature_time
+from ledger.tlog.cosignature import can_verify, cosignature_time
+from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import Endorsement, Policy, PolicyNotMetError, evaluate_policy
 
 _US = 1_000_000
@@ -30,6 +31,7 @@ class Witnesses:
         self._newest: tuple[int, str] | None = None
         self._latest: dict[str, tuple[int, int]] = {}
         self._dated: tuple[int, int, str] | None = None
+        self._log_keys: dict[str, int] = {}
         self.size = 0
         self.names: frozenset[str] = frozenset()
 
@@ -46,6 +48,7 @@ class Witnesses:
         except PolicyNotMetError as error:
             endorsement, why = None, str(error)
         self._newest = size, why
+        yield from self._missing_keys(size, signed)
         if endorsement is not None:
             self.size, self.names = size, endorsement.witnesses
         for name, time_s in self._times(signed):
@@ -75,6 +78,18 @@ class Witnesses:
             if recorded_us is not None and (time_s + CLOCK_SKEW_S_MAX) * _US < recorded_us:
                 yield _too_early(name, size, time_s, recorded_us)
 
+    def _missing_keys(self, size: int, signed: SignedCheckpoint) -> Iterator[Finding]:
+        """Yield the listed keys of the log that signed smaller sizes and not this one."""
+        signers = {(one.name, one.key_id) for one in signed.note.signatures}
+        for log in self._policy.logs:
+            key = log.key
+            if key.name != signed.checkpoint.origin or not can_verify(key):
+                continue
+            if (key.name, key.key_id) in signers:
+                self._log_keys.setdefault(str(key), size)
+            elif str(key) in self._log_keys:
+                yield _unsigned(key, size, self._log_keys[str(key)])
+
     def _times(self, signed: SignedCheckpoint) -> Iterator[tuple[str, int]]:
         """Yield the name of each known witness with the time of its cosignature, if dated."""
         names = {(w.key.name, w.key.key_id): w.name for w in self._policy.witnesses}
@@ -88,6 +103,20 @@ class Witnesses:
                 continue
             if time_s:
                 yield name, time_s
+
+
+def _unsigned(key: VerifierKey, size: int, first: int) -> Finding:
+    return Finding(
+        check=5,
+        index=size - 1,
+        field=f"checkpoint.note (size {size})",
+        expected=f"signed by {key.name}+{key.key_id:08x}, as the one over {first} entries",
+        computed="no such signature",
+        what=f"The checkpoint over {size} entries lacks the signature of one of the log's keys "
+        "that the policy lists and that signed a smaller one.",
+        who="Who could write the database, or the operator, who stopped using that key.",
+        todo="Ask the operator why; do not rely on the other key alone until it is explained.",
+    )
 
 
 def _rolled_back(name: str, size: int, larger: tuple[int, int], time_s: int) -> Finding:

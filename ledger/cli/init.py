@@ -11,7 +11,7 @@ app = typer.Typer()
 
 
 @app.command()
-def init(
+def init(  # noqa: PLR0913 - one for each option
     *,
     folder: Annotated[Path, typer.Option("--dir", help="A new or empty folder.")],
     origin: Annotated[
@@ -33,6 +33,9 @@ def init(
     log_token: Annotated[
         str, typer.Option(help="The PKCS#11 URI of the log's key; by default a new key file.")
     ] = "",
+    ml_dsa: Annotated[
+        bool, typer.Option("--ml-dsa", help="Sign checkpoints with ML-DSA-44 too.")
+    ] = False,
 ) -> None:
     """Make a ledger: its keys, its first entries, its first checkpoint.
 
@@ -52,6 +55,7 @@ def init(
             parties=parties,
             ledger_url=ledger,
             log_token=log_token,
+            ml_dsa=ml_dsa,
         ),
     )
     typer.echo(f"made the ledger {founded.origin} in {folder}")

@@ -18,6 +18,12 @@ def serve(
     publish_every: Annotated[
         float, typer.Option(help="Seconds between two checkpoints while there is news.")
     ] = 1.0,
+    cosign_wait: Annotated[
+        float, typer.Option(help="Seconds that witnesses have to cosign a checkpoint.")
+    ] = 2.0,
+    publish_lacking: Annotated[
+        bool, typer.Option(help="Publish checkpoints that lack the quorum's cosignatures too.")
+    ] = False,
 ) -> None:
     """Serve a ledger until SIGTERM or Ctrl-C.
 
@@ -31,7 +37,13 @@ def serve(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    settings = ServeSettings(host=host, port=port, publish_every_s=publish_every)
+    settings = ServeSettings(
+        host=host,
+        port=port,
+        publish_every_s=publish_every,
+        cosign_wait_s=cosign_wait,
+        publish_lacking=publish_lacking,
+    )
     with open_ledger(folder, settings) as ledger:
         serve_ledger(ledger, settings, on_listening=_say_listening)
 

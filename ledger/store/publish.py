@@ -11,12 +11,16 @@ FORMATS section 4. Before a checkpoint of size n is signed:
 Where the log has not grown since, its tiles and its newest note are read back instead, and
 the same note is the answer.
 
+An `Endorser` is asked before (a) whether anything may be signed at all, and after the
+signature for the cosignatures of witnesses; only what it gives back is stored and published.
+
 A crash between two steps is safe: before (c) nothing was signed; after it the same size
-and root are signed again at the next start, to the same bytes, because Ed25519 is
-deterministic. Anything that does not fit ends the process rather than sign.
+and root are signed again at the next start. Anything that does not fit ends the process
+rather than sign.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ledger.errors import RefusedError, VerificationError
 from ledger.store.evidence import EvidenceReader
@@ -32,6 +36,17 @@ from ledger.tlog.merkle import (
 )
 from ledger.tlog.note import NoteSigner
 from ledger.tlog.tiles import TILE_WIDTH, TileEdge
+
+
+class Endorser(Protocol):
+    """Who has a say before a checkpoint is signed, and before it is published."""
+
+    def may_sign(self, size: TreeSize) -> bool:
+        """Return whether the log, of `size` entries, may sign; may raise `RollbackError`."""
+
+    def endorse(self, note: bytes) -> bytes | None:
+        """Return the note to publish, with cosignatures; None if not with these."""
+
 
 StoreCheckpoint = Callable[[TreeSize, bytes], None]
 """Stores a signed note, durably; called as (size, note)."""
@@ -74,25 +89,33 @@ class Publisher:
         signed: SignedStore,
         signers: Sequence[NoteSigner],
         store_checkpoint: StoreCheckpoint,
+        endorser: Endorser | None = None,
     ) -> None:
-        """Take up where `signed.db` stands; raise `RollbackError` if the log does not."""
+        """Take up where `signed.db` stands; raise `RollbackError` if the log does not.
+
+        Without an `endorser` nobody is asked.
+        """
         check_not_rolled_back(reader, signed)
         self._origin = origin
         self._reader = reader
         self._signed = signed
         self._signers = tuple(signers)
         self._store = store_checkpoint
+        self._endorser = endorser
         size, _ = signed.load()
         self._range = CompactRange.from_nodes(reader.tree(size).node, size)
         self._tiles = TileEdge.from_tiles(reader.fetch_tile, size)
 
-    def publish(self, size: TreeSize, root: Hash) -> bytes:
+    def publish(self, size: TreeSize, root: Hash) -> bytes | None:
         """Return the signed checkpoint of `size`, stored; `root` is what the writer computed.
 
+        None where the endorser lets nothing be signed yet, or lets this not be published.
         Raises `VerificationError` where storage does not give back what was written and
         `RefusedError` where `signed.db` says something else. After either, sign nothing
         more: the caller ends the process.
         """
+        if self._endorser is not None and not self._endorser.may_sign(size):
+            return None
         old = self._signed.load()
         if old != (self._range.size, self._range.root()) or size < old[0]:
             raise RefusedError("signed", "signed.db is not where this process left it")
@@ -111,8 +134,10 @@ class Publisher:
             if parse_signed_checkpoint(stored).checkpoint != checkpoint:
                 raise VerificationError(f"the stored note of size {size} says something else")
             return stored
-        note = sign_checkpoint(checkpoint, self._signers)
-        self._store(size, note)
+        signed = sign_checkpoint(checkpoint, self._signers)
+        note = signed if self._endorser is None else self._endorser.endorse(signed)
+        if note is not None:
+            self._store(size, note)
         return note
 
     def _read_back(self, size: TreeSize) -> None:

@@ -24,7 +24,7 @@ a text that is no checkpoint, and with type 0x06 names and origins longer than
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -137,6 +137,60 @@ class Cosigner:
         """
         message = _message(self.kind, self.name, text, self.time_s)
         return self.time_s.to_bytes(_TIME_BYTES, "big") + self.private.sign(message)
+
+
+class MlDsa44Signer:
+    """Makes ML-DSA-44 signatures with a private key in this process's memory.
+
+    FIPS 204, pure, with an empty context. The signatures of one message differ from call to
+    call: the standard mixes fresh randomness in.
+    """
+
+    __slots__ = ("_key", "x")
+
+    def __init__(self, seed: bytes) -> None:
+        """Hold the key made from `seed`, 32 bytes; to be asked for first: `has_ml_dsa_44`."""
+        assert _mldsa is not None
+        self._key = _mldsa.MLDSA44PrivateKey.from_seed_bytes(seed)
+        self.x: bytes = self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 2,420 bytes of the signature over `message`."""
+        signature: bytes = self._key.sign(message)
+        return signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedSigner:
+    """Signs a log's own checkpoints with ML-DSA-44 under its origin, dated by `now_s`."""
+
+    name: str
+    private: MessageSigner
+    now_s: Callable[[], int]
+
+    @property
+    def key(self) -> VerifierKey:
+        """The public half."""
+        return VerifierKey(name=self.name, kind=COSIGNATURE_ML_DSA_44, public=self.private.x)
+
+    @property
+    def key_id(self) -> int:
+        """The id in the signature line."""
+        return self.key.key_id
+
+    def sign(self, text: str) -> bytes:
+        """Return the signature of the checkpoint `text`; raises as `Cosigner.sign` does."""
+        return Cosigner(
+            name=self.name,
+            kind=COSIGNATURE_ML_DSA_44,
+            private=self.private,
+            time_s=self.now_s(),
+        ).sign(text)
+
+
+def can_verify(key: VerifierKey) -> bool:
+    """Return whether signatures of `key` can be judged with the installed cryptography."""
+    return key.kind != COSIGNATURE_ML_DSA_44 or has_ml_dsa_44()
 
 
 def verifier_for(key: VerifierKey) -> NoteVerifier:

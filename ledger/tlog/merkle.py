@@ -170,6 +170,22 @@ def verify_consistency(
             raise ProofShapeError("a tree needs no proof that it extends itself")
         match_roots(signed=old_root, computed=new_root)
         return
+    computed_old, computed_new = consistency_roots(proof, old=old, new_size=new_size)
+    match_roots(signed=old_root, computed=computed_old)
+    match_roots(signed=new_root, computed=computed_new)
+
+
+def consistency_roots(
+    proof: Sequence[Hash], *, old: tuple[TreeSize, Hash], new_size: TreeSize
+) -> tuple[Hash, Hash]:
+    """Return the roots of the two trees that `proof` is about, or raise `ProofShapeError`.
+
+    They need not be the roots that anyone signed. A proof from a complete tree leaves its
+    root out, so there the root of `old` is taken; otherwise only its size counts, and a proof
+    of another history tells the root that this history had at that size.
+    """
+    old_size, old_root = old
+    assert 0 < old_size < new_size
     # A complete old tree is itself a node of the new one, so its root is not repeated.
     path = [old_root, *proof] if old_size.bit_count() == 1 else list(proof)
     if not path:
@@ -184,8 +200,7 @@ def verify_consistency(
             computed_new = node_hash(sibling, computed_new)
         else:
             computed_new = node_hash(computed_new, sibling)
-    match_roots(signed=old_root, computed=computed_old)
-    match_roots(signed=new_root, computed=computed_new)
+    return computed_old, computed_new
 
 
 class CompactRange:

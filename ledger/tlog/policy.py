@@ -13,7 +13,8 @@ has to have cosigned a checkpoint. It is written by hand, one item a line:
 
 A checkpoint is good if a listed log whose key bears the name of the checkpoint's
 origin signed it and the quorum witnessed it; a signature of a listed key that
-does not verify spoils it. `quorum none` asks for no witness.
+does not verify spoils it. `quorum none` asks for no witness. ML-DSA-44 keys count only
+where the installed cryptography can judge them.
 
 Words stand apart by spaces and tabs, every line ends in a newline, `#` begins a
 comment line. A group counts with `all`, `any` or a number and names only what
@@ -38,7 +39,7 @@ from ledger.tlog.checkpoint import (
     SignedCheckpoint,
     parse_decimal,
 )
-from ledger.tlog.cosignature import verifier_for
+from ledger.tlog.cosignature import can_verify, verifier_for
 from ledger.tlog.merkle import EMPTY_ROOT, match_roots
 from ledger.tlog.note import (
     COSIGNATURE_ED25519,
@@ -167,12 +168,15 @@ def evaluate_policy(policy: Policy, signed: SignedCheckpoint) -> Endorsement:
     logs = [log.key for log in policy.logs if log.key.name == checkpoint.origin]
     names = {witness.key: witness.name for witness in policy.witnesses}
     # One key may be a log's and a witness's: it is asked once.
-    keys = dict.fromkeys([*logs, *names])
+    listed = dict.fromkeys([*logs, *names])
+    keys = [key for key in listed if can_verify(key)]
     found = verified_signatures(signed.note, [verifier_for(key) for key in keys])
     signers = {(signature.name, signature.key_id) for signature in found}
     signed_by = [key for key in keys if (key.name, key.key_id) in signers]
     log_keys = tuple(key for key in logs if key in signed_by)
     witnesses = frozenset(names[key] for key in signed_by if key in names)
+    if not log_keys and not any(map(can_verify, logs)) and logs:
+        raise PolicyNotMetError("the installed cryptography cannot judge the log's ML-DSA-44")
     if not log_keys:
         raise UnverifiedNoteError(f"no listed log key of {checkpoint.origin!r} has signed")
     if checkpoint.size == 0:

@@ -46,7 +46,7 @@ def receipt(server: Server, client: CaptureClient, trust: Trust) -> Receipt:
 def test_a_receipt_verifies_offline_with_nothing_but_the_statement_id_and_the_vkey(
     receipt: Receipt, trust: Trust
 ) -> None:
-    (log,) = trust.policy.logs
+    log, *_ = trust.policy.logs
     again = verify_receipt(
         receipt.data, statement_id=receipt.statement_id, policy=pin_log(format_vkey(log.key))
     )
