@@ -11,6 +11,7 @@ Some roles repeat a mention on purpose, so that a narrow question stays a narrow
 `emptied` marks the parent of a DELETE without children, `sensed` the things of an event
 with sensor readings, `located` the place of an event that names no thing, `lot` the lot of
 items that come into being. Unpacking never ends associations: they have roles of their own.
+What only event queries ask for (`query_terms`) has roles of its own, too.
 
 Order of events: the instant of eventTime; then the document (the statement), by the
 content hash of its first event; then the position in it. The entry index never decides,
@@ -27,6 +28,7 @@ from hashlib import sha256
 
 from ledger.epcis.event import Event, join_parts, parse_event
 from ledger.epcis.lot import lots_named
+from ledger.epcis.query_terms import BIZ_TRANSACTION, FIELD, SENSOR_TYPE, facets_of, terms_of
 from ledger.errors import ParseError
 
 POSITION_BITS = 17
@@ -76,6 +78,9 @@ ROLES: tuple[str, ...] = (
     SOURCE,
     DESTINATION,
     LOT,
+    BIZ_TRANSACTION,
+    SENSOR_TYPE,
+    FIELD,
 )
 """Every role, in the order that numbers them in the index; new ones are added at the end."""
 
@@ -144,17 +149,19 @@ class EventRow:
     content: bytes
     event_time_us: int
     type: str
-    action: str | None
-    biz_step: str | None
-    disposition: str | None
-    read_point: str | None
-    biz_location: str | None
-    transformation_id: str | None
-    event_id: str | None
-    error_time_us: int | None
-    error_reason: str | None
+    action: str | None = None
+    biz_step: str | None = None
+    disposition: str | None = None
+    read_point: str | None = None
+    biz_location: str | None = None
+    transformation_id: str | None = None
+    event_id: str | None = None
+    error_time_us: int | None = None
+    error_reason: str | None = None
     withheld: int
     """Bit n is set where part n is withheld."""
+    facets: int
+    """The sum of those `query_terms.FACETS` that the event has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +266,9 @@ def project_event(pin: Pin, event: Event) -> Rows:
         error_time_us=event.error.declaration_time_us if event.error else None,
         error_reason=event.error.reason if event.error else None,
         withheld=sum(1 << n for n in pin.withheld),
+        facets=facets_of(event),
     )
-    named = sorted(set(mentions_of(event)))
+    named = sorted({*mentions_of(event), *terms_of(event)})
     mentions = (MentionRow(key, role, event.event_time_us, pin.eid) for key, role in named)
     return Rows((row,), tuple(mentions))
 
@@ -328,16 +336,8 @@ def _project_shown(pin: Pin, event: Event | None) -> Rows:
         content=pin.commitment[:CONTENT_BYTES],
         event_time_us=pin.record_time_us,
         type=UNREADABLE,
-        action=None,
-        biz_step=None,
-        disposition=None,
-        read_point=None,
-        biz_location=None,
-        transformation_id=None,
-        event_id=None,
-        error_time_us=None,
-        error_reason=None,
         withheld=sum(1 << n for n in pin.withheld),
+        facets=0,
     )
     return Rows((row,), ())
 

@@ -5,32 +5,22 @@ name without one. Its value is a scalar, a list of them, a JSON-LD `@value`, or,
 element with attributes, `#text`. Text that is a number or a time on both sides is compared
 as such; all other text by its characters.
 
-A **term** stands for a field with one value in the index: the name without its namespace and
-the value in one spelling. It finds more events than match, never fewer.
-
 Pure: no I/O, no clock, no randomness.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import TypeAlias
 
 from ledger.epcis.parts import PART_OF_FIELD
-from ledger.epcis.query import FieldName, Op, Scope, local_name
+from ledger.epcis.query import FieldName, Op, Scope
 from ledger.epcis.times import parse_time_us
 from ledger.epcis.values import Event
 from ledger.errors import ParseError
 
-TERM_START = "\x1ffield\x1f"
-"""What no identity starts with, so that a term is never taken for one."""
-
-TERM_CHARS_MAX = 256
-TERMS_MAX = 64
-OVERFLOW = f"{TERM_START}*"
-"""The term of an event with more, or longer, fields than the index keeps."""
-
+_EVIDENCE = "tagtrail:evidence"  # what the event was made of; the ledger's own, never shown
 _Object: TypeAlias = Mapping[str, object]
 _Comparable: TypeAlias = tuple[str, str | Decimal | int]
 _NUMBER = re.compile(r"[+-]?(\d{1,60}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)
@@ -44,7 +34,7 @@ _SENSOR_FIELDS = frozenset(
         *("microorganism", "chemicalSubstance", "coordinateReferenceSystem"),
     }
 )
-_STANDARD_IN: Mapping[Scope, frozenset[str]] = {
+STANDARD_IN: Mapping[Scope, frozenset[str]] = {
     "event": frozenset(PART_OF_FIELD) | {"recordTime"},
     "error": frozenset({"declarationTime", "reason", "correctiveEventIDs"}),
     "sensor_element": _SENSOR_FIELDS,
@@ -70,7 +60,7 @@ def holds(op: Op, left: object, right: object) -> bool:
 
 def compare_scalars(op: Op, found: object, asked: str) -> bool:
     """Say whether a value of an event compares so with what a query writes."""
-    left, right = _comparable(found), _comparable(asked)
+    left, right = comparable(found), comparable(asked)
     if left is None or right is None:
         return False
     if left[0] == right[0]:
@@ -79,7 +69,8 @@ def compare_scalars(op: Op, found: object, asked: str) -> bool:
     return holds(op, _text(found), asked) if isinstance(found, str) else False
 
 
-def _comparable(value: object) -> _Comparable | None:
+def comparable(value: object) -> _Comparable | None:
+    """Return kind and value of a scalar, None for what is none."""
     if isinstance(value, str):
         return _comparable_text(value)
     if isinstance(value, bool):
@@ -108,9 +99,9 @@ def _text(value: object) -> str:
 def values_of(event: Event, scope: Scope, name: FieldName, *, inner: bool) -> Iterator[object]:
     """Yield every value that `event` gives the field `name` in `scope`, lists one by one."""
     prefixes = prefixes_of(event)
-    for spelled, value in _fields(event, scope, inner=inner):
+    for spelled, value in fields_in(event, scope, inner=inner):
         if name.names(spelled, expand(spelled, prefixes)):
-            yield from _each(value)
+            yield from each_of(value)
 
 
 def prefixes_of(event: Event) -> Mapping[str, str]:
@@ -131,11 +122,12 @@ def expand(spelled: str, prefixes: Mapping[str, str]) -> str | None:
     return prefixes[prefix] + local if mark and prefix in prefixes else None
 
 
-def _fields(event: Event, scope: Scope, *, inner: bool) -> Iterator[tuple[str, object]]:
-    standard = _STANDARD_IN[scope]
+def fields_in(event: Event, scope: Scope, *, inner: bool) -> Iterator[tuple[str, object]]:
+    """Yield name and value of every field in `scope` that is not the standard's."""
+    standard = STANDARD_IN[scope]
     for item in _objects(event, scope):
         for field, value in item.items():
-            if field in standard or field.startswith("@"):
+            if field in standard or field.startswith("@") or field == _EVIDENCE:
                 continue
             if inner:
                 yield from _nested(value)
@@ -157,11 +149,11 @@ def _nested(value: object) -> Iterator[tuple[str, object]]:
             todo.extend(one)
 
 
-def _each(value: object) -> Iterator[object]:
+def each_of(value: object) -> Iterator[object]:
     """Yield the scalars that a field's value is, and an object as such."""
     if isinstance(value, list):
         for one in value:
-            yield from _each(one)
+            yield from each_of(one)
     elif isinstance(value, Mapping) and ("@value" in value or "#text" in value):
         yield value.get("@value", value.get("#text"))
     else:
@@ -192,63 +184,3 @@ def _objects(event: Event, scope: Scope) -> Iterator[_Object]:
 def _mapping(value: object) -> Iterator[_Object]:
     if isinstance(value, Mapping):
         yield value
-
-
-# --- Terms --------------------------------------------------------------------------
-
-_SCOPES: tuple[Scope, ...] = tuple(_STANDARD_IN)
-
-
-def field_term(name: str, value: object) -> str | None:
-    """Return the term of a field with a scalar value, or None where it has none."""
-    comparable = _comparable(value)
-    if comparable is None:
-        return None
-    kind, canonical = comparable
-    text = _canonical_number(canonical) if isinstance(canonical, Decimal) else str(canonical)
-    return f"{TERM_START}{local_name(name)}\x1f{kind}\x1f{text}"
-
-
-def _canonical_number(value: Decimal) -> str:
-    return str(value.normalize()) if value else "0"
-
-
-def field_terms(event: Event) -> Iterator[str]:
-    """Yield the terms of all extension fields of `event`, at most `TERMS_MAX`."""
-    if not _may_have_fields(event):
-        return
-    found: set[str] = set()
-    for term in _all_terms(event):
-        if len(found) >= TERMS_MAX or len(term) > TERM_CHARS_MAX:
-            yield OVERFLOW
-            break
-        found.add(term)
-    yield from found
-
-
-def _may_have_fields(event: Event) -> bool:
-    raw = event.raw
-    places = (raw.get("readPoint"), raw.get("bizLocation"))
-    return bool(
-        event.extensions
-        or event.ilmd
-        or event.sensors
-        or event.error
-        or any(isinstance(place, Mapping) and len(place) > 1 for place in places)
-    )
-
-
-def _all_terms(event: Event) -> Iterator[str]:
-    for scope in _SCOPES:
-        for inner in (False, True):
-            for spelled, value in _fields(event, scope, inner=inner):
-                yield from _terms_of(spelled, _each(value))
-
-
-def _terms_of(spelled: str, values: Iterable[object]) -> Iterator[str]:
-    if spelled.startswith("tagtrail:"):
-        return
-    for value in values:
-        term = field_term(spelled, value)
-        if term is not None:
-            yield term

@@ -42,7 +42,7 @@ from ledger.store.sqlite import (
 
 INDEX_NAME = "index.db"
 # Grows with every change of the tables or of the projection; another number is rebuilt.
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 ENTRIES_RUN_MAX = 256
 EVENTS_RUN_MAX = 8192
 KEYS_CACHED_MAX = 200_000

@@ -211,6 +211,13 @@ class EventRowTable(IndexTable, table=True):
             sqlite_where=text("transformation_id IS NOT NULL"),
         ),
         Index("event_by_id", "event_id", sqlite_where=text("event_id IS NOT NULL")),
+        # For event queries: each in the order in which their pages come.
+        Index("event_by_time", "event_time_us", "eid"),
+        Index("event_by_type", "type", "event_time_us", "eid"),
+        Index("event_by_step", "biz_step", "event_time_us", "eid"),
+        Index("event_by_disposition", "disposition", "event_time_us", "eid"),
+        Index("event_by_read_point", "read_point"),
+        Index("event_by_location", "biz_location"),
         _STRICT,
     )
 
@@ -233,6 +240,7 @@ class EventRowTable(IndexTable, table=True):
     error_time_us: int | None = Field(default=None, sa_type=_INT)
     error_reason: str | None = Field(default=None, sa_type=Text)
     withheld: int = Field(sa_type=_INT)
+    facets: int = Field(sa_type=_INT)
 
 
 class ProgressTable(IndexTable, table=True):

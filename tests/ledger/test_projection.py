@@ -114,7 +114,7 @@ def test_readings_are_found_by_thing_or_else_by_place(
             }
         ],
     }
-    assert {role for role, _ in mentions(event)} == wanted | {"biz_location"}
+    assert {role for role, _ in mentions(event)} == wanted | {"biz_location", "sensor_type"}
 
 
 def test_every_spelling_of_an_event_has_one_content_hash() -> None:
