@@ -217,7 +217,7 @@ class Gateway:
                         "the ledger refused %d statements; see status", delivered.refused
                     )
                 delay = next_delay(delay, delivered)
-                if not delay and not delivered.accepted:
+                if not delay and not delivered.accepted + delivered.proven:
                     self._sealed.wait(IDLE_SECONDS)
                     self._sealed.clear()
 

@@ -8,23 +8,27 @@ Each thread opens the file for itself; one waits `BUSY_SECONDS_MAX` for another'
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from ledger.errors import ParseError, TagtrailError
 
 BUSY_SECONDS_MAX = 30.0
+_NONE: Mapping[int, str] = {}
 
 
 class SpoolError(TagtrailError):
     """The disk or the database refused; nothing of the transaction was kept."""
 
 
-def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
+def open_database(
+    path: Path, schema: str, version: int, upgrades: Mapping[int, str] = _NONE
+) -> sqlite3.Connection:
     """Open the database at `path`, made with `schema` where it is new.
 
-    `version` is kept in the file; a file of another version is refused.
+    `version` is kept in the file. `upgrades` are the statements that turn an older version into
+    the next one; a file of any other version is refused.
     """
     connection = None
     try:
@@ -39,6 +43,11 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {version}")
                 found = version
+            while found in upgrades:
+                for statement in upgrades[found].split(";"):
+                    connection.execute(statement)
+                found += 1
+                connection.execute(f"PRAGMA user_version = {found}")
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()

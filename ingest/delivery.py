@@ -1,14 +1,17 @@
 """From the outbox to the ledger: in order, again and again until it has it or refuses it.
 
-What the ledger takes leaves the outbox with its receipt. What it refuses for good is parked,
-and the statements of that key behind it wait, because each names the one before. When nobody
-can tell, everything stays and is sent again later; the ledger knows a statement by its id.
+What the ledger says it took stays until its receipt is there: the entry, its index and its
+proof under a checkpoint that the log's key signed, all verified. What the ledger refuses for
+good is parked, and the statements of that key behind it wait, because each names the one
+before; so is a statement whose receipt does not hold. When nobody can tell, everything stays
+and is sent again later; the ledger knows a statement by its id. A ledger that has no entry
+where it said it had one, as after an old backup, gets the statement again.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ingest.outbox import Outbox, Waiting
+from ingest.outbox import Outbox, Unproven
 from ledger.client.http import (
     SUBMISSIONS_MAX,
     Accepted,
@@ -16,10 +19,12 @@ from ledger.client.http import (
     LedgerRefusedError,
     LedgerUnavailableError,
 )
-from ledger.errors import VerificationError
+from ledger.client.receipt import fetch_receipt
+from ledger.errors import ParseError, VerificationError
 from ledger.statement import Seen
 from ledger.tlog.checkpoint import parse_signed_checkpoint, verify_signed_checkpoint
 from ledger.tlog.note import Ed25519Verifier, parse_vkey
+from ledger.tlog.policy import Policy
 
 SEEN_SECONDS = 30.0
 BACKOFF_SECONDS_MIN = 0.25
@@ -31,6 +36,7 @@ class Delivered:
     """What became of one batch; `unavailable` says why nobody can tell, with a delay in s."""
 
     accepted: int = 0
+    proven: int = 0
     refused: int = 0
     unavailable: str | None = None
     retry_after: float = 0.0
@@ -49,22 +55,64 @@ def deliver_once(
     except LedgerUnavailableError as error:
         return Delivered(unavailable=error.why, retry_after=error.retry_after)
     stage("after the ledger")
-    accepted: list[tuple[Waiting, int]] = []
-    refused: dict[bytes, tuple[Waiting, str]] = {}
+    accepted: list[tuple[int, int]] = []
+    refused: dict[bytes, tuple[int, str]] = {}
     for one, result in zip(waiting, results, strict=True):
         match result:
             case Accepted(index=index, statement_id=statement_id):
                 if statement_id == one.statement_id:
-                    accepted.append((one, index))
+                    accepted.append((one.id, index))
                 else:
                     said = f"the ledger answered for the statement {statement_id.hex()}"
-                    refused.setdefault(one.kid, (one, said))
+                    refused.setdefault(one.kid, (one.id, said))
             case LedgerRefusedError():
                 # Only a key's first counts: those behind it are refused for its sake.
-                refused.setdefault(one.kid, (one, str(result)))
+                refused.setdefault(one.kid, (one.id, str(result)))
     outbox.settle(accepted, list(refused.values()))
     stage("settled")
     return Delivered(accepted=len(accepted), refused=len(refused))
+
+
+def collect_receipts(
+    outbox: Outbox, client: CaptureClient, policy: Policy, *, stage: Callable[[str], None]
+) -> Delivered:
+    """Fetch and verify the receipts that are missing, up to `SUBMISSIONS_MAX`, in order.
+
+    `unavailable` says why the next one is not to be had yet.
+    """
+    proven: list[tuple[Unproven, bytes]] = []
+    forgotten: list[int] = []
+    refused: dict[bytes, tuple[int, str]] = {}
+    unavailable: LedgerUnavailableError | None = None
+    for one in outbox.unproven(SUBMISSIONS_MAX):
+        try:
+            receipt = fetch_receipt(
+                client, one.index, statement_id=one.statement_id, policy=policy
+            )
+            proven.append((one, receipt.data))
+        except LedgerUnavailableError as error:
+            unavailable = error
+            break
+        except LedgerRefusedError as error:
+            forgotten.append(one.id)
+            unavailable = LedgerUnavailableError(f"it has no entry {one.index}: {error}")
+            break
+        except (VerificationError, ParseError) as error:
+            refused.setdefault(one.kid, (one.id, f"its receipt does not hold: {error}"))
+    stage("receipts verified")
+    if proven:
+        outbox.store_receipts(proven)
+    if forgotten:
+        outbox.forget_indexes(forgotten)
+    if refused:
+        outbox.settle([], list(refused.values()))
+    stage("receipts stored")
+    return Delivered(
+        proven=len(proven),
+        refused=len(refused),
+        unavailable=unavailable.why if unavailable else None,
+        retry_after=unavailable.retry_after if unavailable else 0.0,
+    )
 
 
 def see_checkpoint(outbox: Outbox, client: CaptureClient, *, origin: str, vkey: str) -> None:
@@ -93,4 +141,4 @@ def next_delay(delay: float, delivered: Delivered) -> float:
     if delivered.unavailable is None:
         return 0.0
     doubled = min(max(2 * delay, BACKOFF_SECONDS_MIN), BACKOFF_SECONDS_MAX)
-    return max(doubled, min(delivered.retry_after, BACKOFF_SECONDS_MAX))
+    return max(doubled, delivered.retry_after)

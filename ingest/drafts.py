@@ -86,7 +86,10 @@ class Ground:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What messages led to, growing in place; a fault goes with its message's id."""
+    """What messages led to, growing in place; a fault goes with its message's id.
+
+    `taken` counts by message id the items that were taken.
+    """
 
     secret: bytes
     drafts: list[Draft] = field(default_factory=list)
@@ -94,6 +97,7 @@ class Outcome:
     unresolved: list[Unresolved] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    taken: Counter[int] = field(default_factory=Counter)
 
     def add_events(self, events: Iterable[Event], ground: Ground) -> None:
         """Add `events` as one draft; one that EPCIS does not allow is never signed."""

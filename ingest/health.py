@@ -28,11 +28,11 @@ class Parked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The counts of one gateway since ever.
+    """The counts of one gateway since ever; `gaps` are notices of what is missing.
 
     `unprocessed` messages are in the inbox and not in the outbox's cursor; `waiting`
-    statements are signed and not in the ledger; `entries` are. `is_open` says that some
-    place has reads or samples which a tick will end.
+    statements are signed and without a verified receipt; `entries` have one. `is_open` says
+    that some place has reads or samples which a tick will end.
     """
 
     messages: int
@@ -46,6 +46,7 @@ class Health:
     statements: int
     entries: int
     waiting: int
+    gaps: int
     quarantined_messages: int
     faults: int
     unresolved: int
@@ -86,6 +87,7 @@ def read_health(folder: Path) -> Health:
         statements=counters.get("statements", 0),
         entries=entries,
         waiting=waiting,
+        gaps=counters.get("gaps", 0),
         quarantined_messages=counts.quarantined_messages,
         faults=counts.faults,
         unresolved=counters.get("unresolved", 0),

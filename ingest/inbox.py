@@ -7,37 +7,70 @@ repeat, counted and timed, and never processed again. Ids grow in the order of r
 What survives a crash: whatever `keep` returned from. A message that `keep` did not return
 from was not acknowledged either, and the broker delivers it again.
 
+Of a payload over `MESSAGE_BYTES_MAX` only its hash and its length are kept.
+
 Quarantine lists what of which message could not be taken. It is computed from the messages
-again and again with the same result, so writing it twice changes nothing.
+again and again with the same result, so writing it twice changes nothing. `taken` says how
+much of the message was taken all the same.
 
 Whoever owns this file can read and delete what was received; the events that cite a
 message by its hash show that it was there.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 from ingest.database import open_database, open_reader, transaction
 from ingest.drafts import SECRET_SIZE
-from ingest.reads import TICK_TOPIC, Arrival, Fault, Message, message_hash
+from ingest.reads import (
+    MESSAGE_BYTES_MAX,
+    OWN_TOPICS,
+    Arrival,
+    Fault,
+    Message,
+    message_hash,
+)
 
-VERSION = 1
+_Row: TypeAlias = tuple[bytes, str, bytes, int, int, bytes, int]
+
+VERSION = 2
 FILE = "inbox.db"
 BATCH_BYTES = 16 * 1024 * 1024
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE message (
   id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, topic TEXT NOT NULL,
-  payload BLOB NOT NULL, received_us INTEGER NOT NULL);
+  payload BLOB NOT NULL, received_us INTEGER NOT NULL,
+  monotonic_us INTEGER NOT NULL DEFAULT 0, properties BLOB NOT NULL DEFAULT x'',
+  oversize INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE repeat (
   message INTEGER PRIMARY KEY, count INTEGER NOT NULL, last_us INTEGER NOT NULL);
 CREATE TABLE quarantine (
   message INTEGER NOT NULL, n INTEGER NOT NULL, place TEXT NOT NULL, why TEXT NOT NULL,
-  PRIMARY KEY (message, n)) WITHOUT ROWID
+  taken INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (message, n)) WITHOUT ROWID
 """
+_UPGRADES = {
+    1: """
+ALTER TABLE message ADD COLUMN monotonic_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN properties BLOB NOT NULL DEFAULT x'';
+ALTER TABLE message ADD COLUMN oversize INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE quarantine ADD COLUMN taken INTEGER NOT NULL DEFAULT 1
+"""
+}
+_COLUMNS = "id, topic, payload, received_us, sha256, monotonic_us, properties, oversize"
+_ROWS_PER_INSERT = (512, 32, 1)
+_INSERT = (
+    "INSERT INTO message (sha256, topic, payload, received_us, monotonic_us, properties,"
+    " oversize) VALUES {} ON CONFLICT (sha256) DO NOTHING"
+)
+_INSERTS = {
+    rows: _INSERT.format(", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows))
+    for rows in _ROWS_PER_INSERT
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +91,7 @@ class Quarantined:
     received_us: int
     place: str
     why: str
+    taken: int
 
 
 class Inbox:
@@ -65,7 +99,7 @@ class Inbox:
 
     def __init__(self, folder: Path) -> None:
         """Open the inbox in `folder`, made where there is none."""
-        self._db = open_database(folder / FILE, _SCHEMA, VERSION)
+        self._db = open_database(folder / FILE, _SCHEMA, VERSION, _UPGRADES)
         with transaction(self._db):
             secret = secrets.token_bytes(SECRET_SIZE)
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secret,))
@@ -88,25 +122,30 @@ class Inbox:
         Raises `SpoolError` where the disk refuses: nothing is kept then, and nothing may
         be acknowledged.
         """
-        new = 0
+        rows = [_row(one) for one in arrivals]
         with transaction(self._db) as db:
-            for one in arrivals:
-                digest = message_hash(one.topic, one.payload)
-                row = (digest, one.topic, one.payload, one.received_us)
-                added = db.execute(
-                    "INSERT INTO message (sha256, topic, payload, received_us)"
-                    " VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
-                    row,
-                ).rowcount
-                new += added
-                if not added:
-                    db.execute(
-                        "INSERT INTO repeat SELECT id, 1, ? FROM message WHERE sha256 = ?"
-                        " ON CONFLICT (message) DO UPDATE SET count = count + 1,"
-                        " last_us = excluded.last_us",
-                        (one.received_us, digest),
-                    )
-        return Kept(new=new, repeats=len(arrivals) - new)
+            newest = self.newest_id()
+            new = sum(_insert(db, rows))
+            if new < len(rows):
+                self._count_repeats(db, rows, newest)
+        return Kept(new=new, repeats=len(rows) - new)
+
+    def _count_repeats(self, db: sqlite3.Connection, rows: Sequence[_Row], newest: int) -> None:
+        """Count each of `rows` that is not the one of its digest added above `newest`."""
+        added = {
+            digest
+            for (digest,) in db.execute("SELECT sha256 FROM message WHERE id > ?", (newest,))
+        }
+        for row in rows:
+            if row[0] in added:
+                added.remove(row[0])
+                continue
+            db.execute(
+                "INSERT INTO repeat SELECT id, 1, ? FROM message WHERE sha256 = ?"
+                " ON CONFLICT (message) DO UPDATE SET count = count + 1,"
+                " last_us = excluded.last_us",
+                (row[3], row[0]),
+            )
 
     def load_after(self, cursor: int, count: int) -> list[Message]:
         """Return up to `count` messages with an id above `cursor`, in order.
@@ -114,17 +153,14 @@ class Inbox:
         It stops early past `BATCH_BYTES`, so that a few large messages fit in memory.
         """
         rows = self._db.execute(
-            "SELECT id, topic, payload, received_us, sha256 FROM message"
-            " WHERE id > ? ORDER BY id LIMIT ?",
+            f"SELECT {_COLUMNS} FROM message WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # our own names
             (cursor, count),
         )
         messages: list[Message] = []
         held = 0
-        for n, topic, payload, at, digest in rows:
-            messages.append(
-                Message(id=n, topic=topic, payload=payload, received_us=at, sha256=digest)
-            )
-            held += len(payload)
+        for row in rows:
+            messages.append(_message(row))
+            held += len(row[2])
             if held > BATCH_BYTES:
                 break
         rows.close()
@@ -135,14 +171,34 @@ class Inbox:
         row = self._db.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
         return int(row[0])
 
-    def store_faults(self, after: int, faults: Iterable[tuple[int, Fault]]) -> None:
-        """Write the faults of the messages above `after`, in place of any they had."""
+    def store_faults(
+        self,
+        after: int,
+        faults: Iterable[tuple[int, Fault]],
+        *,
+        taken: Mapping[int, int] | None = None,
+        again: Iterable[int] = (),
+    ) -> None:
+        """Write the faults of the messages above `after`, in place of any they had.
+
+        Those of the messages in `again`, taken once more, are written anew too. `taken` says
+        how many items of a message were taken, 0 if it does not say.
+        """
+        counts = {} if taken is None else taken
         rows = [
-            (message, n, fault.where, fault.why) for n, (message, fault) in enumerate(faults)
+            (message, n, fault.where, fault.why, counts.get(message, 0))
+            for n, (message, fault) in enumerate(faults)
         ]
         with transaction(self._db) as db:
             db.execute("DELETE FROM quarantine WHERE message > ?", (after,))
-            db.executemany("INSERT INTO quarantine VALUES (?, ?, ?, ?)", rows)
+            db.executemany(
+                "DELETE FROM quarantine WHERE message = ?", [(one,) for one in again]
+            )
+            db.executemany("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)", rows)
+
+    def message(self, message_id: int) -> Message | None:
+        """Return one message, None where there is none of this id."""
+        return _find(self._db, message_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +228,9 @@ class InboxReader:
     def counts(self) -> InboxCounts:
         """Return how much is there."""
         newest, messages = self._db.execute(
-            "SELECT coalesce(max(id), 0), coalesce(sum(topic <> ?), 0) FROM message",
-            (TICK_TOPIC,),
+            "SELECT coalesce(max(id), 0), coalesce(sum(topic NOT IN (?, ?, ?, ?)), 0)"
+            " FROM message",
+            OWN_TOPICS,
         ).fetchone()
         repeats = self._db.execute("SELECT coalesce(sum(count), 0) FROM repeat").fetchone()
         held, faults = self._db.execute(
@@ -190,23 +247,60 @@ class InboxReader:
     def quarantine(self, *, after: int = 0, count: int = -1) -> list[Quarantined]:
         """Return the faults of messages above `after` in their order, `count` at most."""
         rows = self._db.execute(
-            "SELECT q.message, q.n, m.topic, m.received_us, q.place, q.why"
+            "SELECT q.message, q.n, m.topic, m.received_us, q.place, q.why, q.taken"
             " FROM quarantine q JOIN message m ON m.id = q.message"
             " WHERE q.message > ? ORDER BY q.message, q.n LIMIT ?",
             (after, count),
         )
         return [
-            Quarantined(message=n, n=k, topic=topic, received_us=at, place=place, why=why)
-            for n, k, topic, at, place, why in rows
+            Quarantined(
+                message=n, n=k, topic=topic, received_us=at, place=place, why=why, taken=taken
+            )
+            for n, k, topic, at, place, why, taken in rows
         ]
 
     def message(self, message_id: int) -> Message | None:
         """Return one message, None where there is none of this id."""
-        row = self._db.execute(
-            "SELECT id, topic, payload, received_us, sha256 FROM message WHERE id = ?",
-            (message_id,),
-        ).fetchone()
-        if row is None:
-            return None
-        n, topic, payload, at, digest = row
-        return Message(id=n, topic=topic, payload=payload, received_us=at, sha256=digest)
+        return _find(self._db, message_id)
+
+
+def _row(one: Arrival) -> _Row:
+    """Return what is kept of `one`; of a payload that is too long, its hash and length."""
+    topic, payload, received_us, monotonic_us, properties = one
+    digest = message_hash(topic, payload)
+    size = len(payload)
+    if size > MESSAGE_BYTES_MAX:
+        return (digest, topic, b"", received_us, monotonic_us, properties, size)
+    return (digest, topic, payload, received_us, monotonic_us, properties, 0)
+
+
+def _insert(db: sqlite3.Connection, rows: Sequence[_Row]) -> Iterator[int]:
+    """Insert `rows` in order, many a statement, and yield how many of each were new."""
+    at = 0
+    for count in _ROWS_PER_INSERT:
+        while len(rows) - at >= count:
+            values = [value for row in rows[at : at + count] for value in row]
+            yield db.execute(_INSERTS[count], values).rowcount
+            at += count
+
+
+def _find(db: sqlite3.Connection, message_id: int) -> Message | None:
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE id = ?",  # noqa: S608  # our own names
+        (message_id,),
+    ).fetchone()
+    return None if row is None else _message(row)
+
+
+def _message(row: tuple[Any, ...]) -> Message:
+    n, topic, payload, received_us, digest, monotonic_us, properties, oversize = row
+    return Message(
+        id=n,
+        topic=topic,
+        payload=payload,
+        received_us=received_us,
+        sha256=digest,
+        monotonic_us=monotonic_us,
+        properties=properties,
+        oversize=oversize,
+    )

@@ -6,17 +6,18 @@ processed, what did not resolve and the counts. So a crash at any instant leaves
 all of a batch or nothing of it, and the next start goes on from there: no event is lost and
 none is made twice.
 
-A statement leaves the outbox in one transaction with its receipt, and only once the ledger
-said that it has it. A crash between the ledger's answer and that transaction sends the
-statement again; the ledger knows it by its id. What the ledger refuses for good is parked with
-the reason, and later statements of the same key wait behind it, because they name it.
+A statement leaves the outbox in one transaction with its receipt, and only once that was
+verified: the entry at its index, and its proof under a signed checkpoint. That the ledger said
+it has it is noted meanwhile (`idx`). A crash between the ledger's answer and that note sends
+the statement again; the ledger knows it by its id. What the ledger refuses for good is parked
+with the reason, and later statements of the same key wait behind it, because they name it.
 
 Whoever owns this file can stop or delay statements; to drop one unseen is beyond him, for the
 next statement of the key names it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -28,7 +29,7 @@ from ingest.sealing import Head, Sealed
 from ledger.statement import Seen
 from ledger.tlog.merkle import Hash
 
-VERSION = 1
+VERSION = 2
 FILE = "outbox.db"
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -38,10 +39,11 @@ CREATE TABLE chain (
 CREATE TABLE statement (
   id INTEGER PRIMARY KEY, kid BLOB NOT NULL, seq INTEGER NOT NULL,
   statement_id BLOB NOT NULL UNIQUE, events INTEGER NOT NULL, created_us INTEGER NOT NULL,
-  refused TEXT, submission BLOB NOT NULL);
+  refused TEXT, submission BLOB NOT NULL, idx INTEGER);
 CREATE TABLE receipt (
   statement_id BLOB PRIMARY KEY, kid BLOB NOT NULL, seq INTEGER NOT NULL,
-  idx INTEGER NOT NULL, events INTEGER NOT NULL) WITHOUT ROWID;
+  idx INTEGER NOT NULL, events INTEGER NOT NULL, proof BLOB NOT NULL DEFAULT x'')
+  WITHOUT ROWID;
 CREATE TABLE seen (
   one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, root BLOB NOT NULL,
   note BLOB NOT NULL);
@@ -52,6 +54,12 @@ CREATE TABLE unresolved (
   last_us INTEGER NOT NULL, why TEXT NOT NULL, epcs TEXT NOT NULL);
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID
 """
+_UPGRADES = {
+    1: """
+ALTER TABLE statement ADD COLUMN idx INTEGER;
+ALTER TABLE receipt ADD COLUMN proof BLOB NOT NULL DEFAULT x''
+"""
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +76,7 @@ class Work:
     counts: Mapping[str, int]
     is_open: bool
     now_us: int
+    plans: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +89,22 @@ class Waiting:
     submission: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unproven:
+    """A statement that the ledger says it has, at this index."""
+
+    id: int
+    kid: bytes
+    statement_id: bytes
+    index: int
+
+
 class Outbox:
     """One thread's hold on the outbox file; several may be open at once."""
 
     def __init__(self, folder: Path) -> None:
         """Open the outbox in `folder`, made where there is none."""
-        self._db = open_database(folder / FILE, _SCHEMA, VERSION)
+        self._db = open_database(folder / FILE, _SCHEMA, VERSION, _UPGRADES)
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +139,10 @@ class Outbox:
         with transaction(self._db) as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (work.cursor,))
             db.execute("INSERT OR REPLACE INTO meta VALUES ('open', ?)", (int(work.is_open),))
+            db.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                [(f"plan {kid.hex()}", digest) for kid, digest in work.plans.items()],
+            )
             db.executemany(
                 "INSERT INTO statement (kid, seq, statement_id, events, created_us, submission)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -161,8 +184,9 @@ class Outbox:
     def waiting(self, count: int) -> list[Waiting]:
         """Return up to `count` statements to deliver, in order; none behind a parked one."""
         rows = self._db.execute(
-            "SELECT id, kid, statement_id, submission FROM statement WHERE kid NOT IN"
-            " (SELECT kid FROM statement WHERE refused IS NOT NULL) ORDER BY id LIMIT ?",
+            "SELECT id, kid, statement_id, submission FROM statement WHERE idx IS NULL AND"
+            " kid NOT IN (SELECT kid FROM statement WHERE refused IS NOT NULL)"
+            " ORDER BY id LIMIT ?",
             (count,),
         )
         return [
@@ -171,21 +195,59 @@ class Outbox:
         ]
 
     def settle(
-        self, accepted: Sequence[tuple[Waiting, int]], refused: Sequence[tuple[Waiting, str]]
+        self, accepted: Sequence[tuple[int, int]], refused: Sequence[tuple[int, str]]
     ) -> None:
-        """Replace each accepted statement by its receipt; park each refused one."""
+        """Note at which index the ledger has each accepted one; park each refused one.
+
+        Each is named by its `id` here.
+        """
         with transaction(self._db) as db:
-            for one, index in accepted:
-                db.execute(
-                    "INSERT OR IGNORE INTO receipt SELECT statement_id, kid, seq, ?, events"
-                    " FROM statement WHERE id = ?",
-                    (index, one.id),
-                )
-                db.execute("DELETE FROM statement WHERE id = ?", (one.id,))
+            db.executemany(
+                "UPDATE statement SET idx = ? WHERE id = ?",
+                [(index, one) for one, index in accepted],
+            )
             db.executemany(
                 "UPDATE statement SET refused = ? WHERE id = ?",
-                [(why, one.id) for one, why in refused],
+                [(why, one) for one, why in refused],
             )
+
+    def unproven(self, count: int) -> list[Unproven]:
+        """Return up to `count` statements whose receipt is not there yet, in order."""
+        rows = self._db.execute(
+            "SELECT id, kid, statement_id, idx FROM statement WHERE idx IS NOT NULL AND"
+            " refused IS NULL ORDER BY id LIMIT ?",
+            (count,),
+        )
+        return [
+            Unproven(id=n, kid=kid, statement_id=statement_id, index=index)
+            for n, kid, statement_id, index in rows
+        ]
+
+    def store_receipts(self, proven: Sequence[tuple[Unproven, bytes]]) -> None:
+        """Replace each statement by its receipt, which was verified."""
+        with transaction(self._db) as db:
+            for one, proof in proven:
+                db.execute(
+                    "INSERT OR IGNORE INTO receipt SELECT statement_id, kid, seq, ?, events, ?"
+                    " FROM statement WHERE id = ?",
+                    (one.index, proof, one.id),
+                )
+                db.execute("DELETE FROM statement WHERE id = ?", (one.id,))
+
+    def forget_indexes(self, ids: Sequence[int]) -> None:
+        """Send these statements again: the ledger has no entry where it said it had one."""
+        with transaction(self._db) as db:
+            db.executemany(
+                "UPDATE statement SET idx = NULL WHERE id = ?", [(one,) for one in ids]
+            )
+
+    def spool(self) -> tuple[int, int, int | None]:
+        """Return how many statements are here, their bytes, and when the oldest was made."""
+        count, size, oldest = self._db.execute(
+            "SELECT count(*), coalesce(sum(length(submission)), 0), min(created_us)"
+            " FROM statement"
+        ).fetchone()
+        return count, size, oldest
 
     def seen(self) -> Seen | None:
         """Return the newest checkpoint that was verified, None before the first."""
@@ -206,5 +268,12 @@ class Outbox:
         """Let parked statements try again, and return how many there were."""
         with transaction(self._db) as db:
             return db.execute(
-                "UPDATE statement SET refused = NULL WHERE refused IS NOT NULL"
+                "UPDATE statement SET refused = NULL, idx = NULL WHERE refused IS NOT NULL"
             ).rowcount
+
+    def plan_in_force(self, kid: bytes) -> bytes | None:
+        """Return the hash of the plan that this key last said to be in force, if any."""
+        row = self._db.execute(
+            "SELECT value FROM meta WHERE name = ?", (f"plan {kid.hex()}",)
+        ).fetchone()
+        return None if row is None else bytes(row[0])

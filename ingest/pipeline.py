@@ -6,7 +6,7 @@ drive them:
 * `keep`      arrivals into the inbox; only then may they be acknowledged
 * `process`   the next messages of the inbox into statements: quarantine, then one
               transaction of the outbox with all that came of them
-* `deliver`   statements to the ledger, and their receipts
+* `deliver`   statements to the ledger, and their receipts, verified
 * `see`       the log's newest checkpoint, verified, for later statements to name
 
 What survives a crash between any two of these writes: `process` is a function of the inbox,
@@ -17,28 +17,37 @@ the plan and the state in the outbox, so what was not committed is done again, t
 import fcntl
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
-from ingest.delivery import Delivered, deliver_once, see_checkpoint
+import msgspec
+
+from ingest.delivery import Delivered, collect_receipts, deliver_once, see_checkpoint
 from ingest.drafts import Draft, Notice, Outcome, Unresolved
 from ingest.inbox import Inbox, Kept
 from ingest.outbox import Outbox, Work
 from ingest.plan import Plan
-from ingest.reads import TICK_TOPIC, Arrival
+from ingest.reads import OWN_TOPICS, RETRY_TOPIC, TICK_TOPIC, Arrival, Message
+from ingest.roster import ReaderView
 from ingest.sealing import Head, Pen, Sealed, gap_of, seal, seal_bodies
+from ingest.settings import FILE as SETTINGS_FILE
 from ingest.settings import Settings, SettingsError, load_signers
 from ingest.site import Site, encode_tick
 from ledger.client.http import CaptureClient, LedgerRefusedError, LedgerUnavailableError
+from ledger.client.receipt import pin_log
 from ledger.cose import Signer
 from ledger.disclosure import EVENT_KEY_SIZE
 from ledger.errors import ParseError, VerificationError
 from ledger.gs1.epc import canonical_key
 from ledger.statement import Claims, Gap, Policy
+from ledger.tlog.merkle import Hash
 
 MESSAGES_PER_BATCH = 500
 LOCK_FILE = "gateway.lock"
+PLAN_POLICY = 0
+TICK_PAUSE_US = 200_000
+TICK_PATIENCE_US = 1_000_000
 Signers = Mapping[str, tuple[str, Signer]]
 _US = 1_000_000
 
@@ -50,6 +59,19 @@ def now_us() -> int:
 
 def no_stage(_name: str) -> None:
     """Pass a stage by; tests crash here instead."""
+
+
+class RetryMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The gateway's own message that a quarantined message is to be taken once more."""
+
+    message: int
+    time_us: int
+
+
+def retry_arrival(message: int, time_us: int) -> Arrival:
+    """Return the gateway's own message that `message` is to be taken once more."""
+    asked = RetryMessage(message=message, time_us=time_us)
+    return Arrival(RETRY_TOPIC, msgspec.json.encode(asked), time_us)
 
 
 class FolderLock:
@@ -97,8 +119,10 @@ class Processor:
         self._inbox = Inbox(settings.folder)
         self._outbox = Outbox(settings.folder)
         self._cursor = self._outbox.cursor()
+        self._plan = plan
+        self._last_tick_us = 0
         gone = self._site.restore(self._outbox.states())
-        if gone:
+        if gone or self._plans_to_state():
             unresolved = [one for found in gone.values() for one in found]
             self._commit(self._cursor, Outcome(secret=b""), (list(gone), unresolved))
 
@@ -119,11 +143,17 @@ class Processor:
         if not messages:
             return 0
         outcome = Outcome(secret=self._inbox.secret)
+        again: list[int] = []
         for message in messages:
-            self._site.take_message(message, outcome)
+            if message.topic == RETRY_TOPIC:
+                again += self._take_again(message, outcome)
+            else:
+                self._site.take_message(message, outcome)
         self._stage("before quarantine")
-        if outcome.faults:
-            self._inbox.store_faults(self._cursor, outcome.faults)
+        if outcome.faults or again:
+            self._inbox.store_faults(
+                self._cursor, outcome.faults, taken=outcome.taken, again=again
+            )
             self._stage("after quarantine")
         self._commit(messages[-1].id, outcome, ((), ()))
         self._cursor = messages[-1].id
@@ -136,10 +166,14 @@ class Processor:
         The tick is processed in its turn, after what came in before it.
         """
         due_us = self._site.next_tick_us()
-        if due_us is None or self._clock_us() < due_us:
+        now_us = self._clock_us()
+        if due_us is None or now_us < due_us:
             return False
-        if self._inbox.newest_id() != self._cursor:
+        if now_us - self._last_tick_us < TICK_PAUSE_US and now_us >= self._last_tick_us:
+            return False
+        if self._inbox.newest_id() != self._cursor and now_us - due_us < TICK_PATIENCE_US:
             return False  # messages wait that may end the silence
+        self._last_tick_us = now_us
         return self.keep_tick(everything=False)
 
     def keep_tick(self, *, everything: bool) -> bool:
@@ -153,10 +187,40 @@ class Processor:
         self._stage("after tick")
         return kept.new == 1
 
+    @property
+    def lag(self) -> int:
+        """How many messages of the inbox are not processed yet."""
+        return self._inbox.newest_id() - self._cursor
+
+    def readers(self) -> list[ReaderView]:
+        """Return how each reader is now."""
+        return self._site.roster.views(self._clock_us())
+
+    def _take_again(self, retry: Message, outcome: Outcome) -> list[int]:
+        """Take a quarantined message once more, as it was received; nothing of it was taken."""
+        number = msgspec.json.decode(retry.payload, type=RetryMessage).message
+        message = self._inbox.message(number)
+        if message is None or message.topic in OWN_TOPICS:
+            return []
+        self._site.take_message(message, outcome)
+        return [number]
+
+    def _plans_to_state(self) -> dict[bytes, str]:
+        """Return the keys, with their parties, that did not say yet that this plan is valid."""
+        parties = {one.party for one in self._plan.stations}
+        parties |= {one.party for one in self._plan.sensors}
+        keys = {canonical_key(one): self._signers[canonical_key(one)][1] for one in parties}
+        return {
+            signer.kid: party
+            for party, signer in keys.items()
+            if self._outbox.plan_in_force(signer.kid) != self._plan.sha256
+        }
+
     def _commit(
         self, cursor: int, outcome: Outcome, gone: tuple[Sequence[str], Sequence[Unresolved]]
     ) -> None:
-        sealed, heads = self._seal(outcome.drafts, outcome.notices)
+        plans = self._plans_to_state() if cursor == self._cursor else {}
+        sealed, heads = self._seal(outcome.drafts, outcome.notices, plans.values())
         counts = dict(outcome.counts)
         counts["statements"] = len(sealed)
         unresolved = [*outcome.unresolved, *gone[1]]
@@ -172,14 +236,18 @@ class Processor:
             counts={name: count for name, count in counts.items() if count},
             is_open=self._site.next_tick_us() is not None,
             now_us=self._clock_us(),
+            plans=dict.fromkeys(plans, self._plan.sha256),
         )
         self._stage("before commit")
         self._outbox.commit(work)
 
     def _seal(
-        self, drafts: Sequence[Draft], notices: Sequence[Notice]
+        self, drafts: Sequence[Draft], notices: Sequence[Notice], plans: Iterable[str]
     ) -> tuple[list[Sealed], dict[bytes, Head]]:
         said: dict[str, tuple[list[Draft], list[Gap | Policy]]] = {}
+        for party in plans:
+            in_force = Policy(kind=PLAN_POLICY, digest=Hash(self._plan.sha256))
+            said.setdefault(party, ([], []))[1].append(in_force)
         for draft in drafts:
             said.setdefault(canonical_key(draft.party), ([], []))[0].append(draft)
         for notice in notices:
@@ -235,7 +303,16 @@ class Courier:
     def __init__(
         self, settings: Settings, ledger_url: str, *, stage: Callable[[str], None] = no_stage
     ) -> None:
-        """Open the folder's outbox; connects to the ledger at the first request."""
+        """Open the folder's outbox; connects to the ledger at the first request.
+
+        Raises `SettingsError` where the settings do not name the log's key: then no receipt
+        could be verified, and nothing would ever leave the outbox.
+        """
+        if settings.log is None:
+            raise SettingsError(
+                f"{SETTINGS_FILE} has no log, the log's vkey, to verify receipts by"
+            )
+        self._policy = pin_log(settings.log)
         self._outbox = Outbox(settings.folder)
         self._client = CaptureClient(ledger_url)
         self._settings = settings
@@ -253,16 +330,25 @@ class Courier:
         self._outbox.close()
 
     def deliver(self) -> Delivered:
-        """Send what waits, once."""
-        return deliver_once(self._outbox, self._client, stage=self._stage)
+        """Send what waits, once, and collect the receipts that are to be had."""
+        sent = deliver_once(self._outbox, self._client, stage=self._stage)
+        if sent.unavailable is not None:
+            return sent
+        proven = collect_receipts(self._outbox, self._client, self._policy, stage=self._stage)
+        return Delivered(
+            accepted=sent.accepted,
+            proven=proven.proven,
+            refused=sent.refused + proven.refused,
+            unavailable=proven.unavailable,
+            retry_after=proven.retry_after,
+        )
 
     def see(self) -> str | None:
         """Look at the log's checkpoint; return what is wrong with it, None if nothing is.
 
-        A log that cannot be asked now, or whose key the settings do not name, is nothing wrong.
+        A log that cannot be asked now is nothing wrong.
         """
-        if self._settings.log is None:
-            return None
+        assert self._settings.log is not None
         try:
             see_checkpoint(
                 self._outbox,

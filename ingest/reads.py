@@ -25,7 +25,8 @@ ITEMS_PER_MESSAGE_MAX = 20_000
 TICK_TOPIC = "$tick"
 QUOTA_TOPIC = "$quota"
 CLOCK_TOPIC = "$clock"
-OWN_TOPICS = (TICK_TOPIC, QUOTA_TOPIC, CLOCK_TOPIC)
+RETRY_TOPIC = "$retry"
+OWN_TOPICS = (TICK_TOPIC, QUOTA_TOPIC, CLOCK_TOPIC, RETRY_TOPIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ingest.delivery import next_delay
 from ingest.health import Health, read_health
-from ingest.inbox import InboxReader, Quarantined
+from ingest.inbox import Inbox, InboxReader, Quarantined
+from ingest.outbox import Outbox
 from ingest.pipeline import Courier, FolderLock, Keeper, Processor, now_us
 from ingest.plan import Plan
 from ingest.reads import Arrival
@@ -147,8 +148,10 @@ def _replay_into(
             wrong = courier.see()
         if wrong is not None:
             raise ReplayError(f"the ledger's checkpoint does not hold: {wrong}")
+        Inbox(folder).close()  # made where they are new, so that they can be looked at
+        Outbox(folder).close()
+        before = read_health(folder)
         with Processor(settings, plan) as processor:
-            before = read_health(folder)
             newest = _newest(folder)
             with Keeper(folder) as keeper:
                 for start in range(0, len(arrivals), KEEP_BATCH):
@@ -184,7 +187,7 @@ def _deliver_all(settings: Settings, ledger_url: str, patience_s: float) -> str 
             delivered = courier.deliver()
             if delivered.unavailable is not None and time.monotonic() > deadline:
                 return f"the ledger is not available: {delivered.unavailable}"
-            if delivered.unavailable is None and not delivered.accepted:
+            if delivered.unavailable is None and not delivered.accepted + delivered.proven:
                 break
             delay = next_delay(delay, delivered)
             time.sleep(delay)

@@ -114,6 +114,8 @@ class Site:
                     why = self._take_line(item, message, outcome)
             if why is not None:
                 refused[why] += 1
+            else:
+                outcome.taken[message.id] += 1
         for why, count in refused.items():
             said = why if count == 1 else f"{why} ({count} times)"
             outcome.faults.append((message.id, Fault(where="", why=said)))

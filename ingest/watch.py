@@ -96,7 +96,7 @@ def take_message(
     """Note that the reader was heard; what its silence left out until now is a gap."""
     found: list[Notice] = []
     at = message.received_us
-    if rule is not None and rule.heartbeat_us:
+    if rule is not None and rule.heartbeat_us and at >= state.heard_us:
         since = state.heard_us if state.silent_us is None else state.silent_us
         overdue = at - state.heard_us > HEARTBEATS_MISSED * rule.heartbeat_us
         if overdue or state.silent_us is not None:

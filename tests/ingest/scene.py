@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,16 +17,33 @@ from ingest.reads import Message, message_hash
 from ingest.settings import Settings, load_settings
 from ingest.site import Site
 from ledger.client.http import PROBLEM_BASE
+from ledger.cose import Ed25519Signer
 from ledger.disclosure import decode_submission, shown_parts, verify_events
+from ledger.entry import encode_entry, next_entry
 from ledger.epcis.event import join_parts
 from ledger.keyfile import SCRYPT_N_LEAST, create_keyfile
 from ledger.statement import NO_HASH, Capture, Statement, parse_statement, verify_signature
+from ledger.tlog.checkpoint import Checkpoint, parse_signed_checkpoint, sign_checkpoint
+from ledger.tlog.merkle import (
+    Hash,
+    LeafIndex,
+    TreeSize,
+    leaf_hash,
+    node_hash,
+    prove_inclusion_from,
+    root_from,
+)
+from ledger.tlog.note import Ed25519Signer as NoteSigner
+from ledger.tlog.note import format_vkey
+from ledger.tlog.proof import TlogProof, format_tlog_proof
 
 ORIGIN = "tagtrail.example/test"
 DAIRY = "https://id.gs1.org/417/9506000134352"
 FARM = "https://id.gs1.org/417/9506000134369"
 PASSPHRASE = b"for tests only"
 SECRET = bytes(range(32))
+LOG_KEY = NoteSigner(ORIGIN, Ed25519Signer(sha256(b"log").digest()))
+LOG_VKEY = format_vkey(LOG_KEY.key)
 T0_S = 1_767_600_000  # 2026-01-05T08:00:00Z
 T0 = T0_S * 1_000_000
 
@@ -101,6 +119,7 @@ def make_folder(folder: Path, *parties: str) -> Settings:
     (folder / "keys").mkdir(parents=True)
     (folder / "passphrase").write_bytes(PASSPHRASE + b"\n")
     lines = [f'origin = "{ORIGIN}"', 'passphrase_file = "passphrase"']
+    lines.append(f'log = "{LOG_VKEY}"')
     for n, party in enumerate(parties or (DAIRY,)):
         create_keyfile(
             folder / "keys" / f"{n}.key",
@@ -117,6 +136,8 @@ def make_folder(folder: Path, *parties: str) -> Settings:
 class Ledger(ThreadingHTTPServer):
     """A ledger that keeps what it takes: commitments, chains and known ids are judged.
 
+    It signs checkpoints and proves its entries as a log does. `unpublished` keeps them back.
+
     `keys` are the public keys it knows by kid (all if empty); `down` makes it answer 503.
     """
 
@@ -132,6 +153,50 @@ class Ledger(ThreadingHTTPServer):
         self.repeats = 0
         self.writing = threading.Lock()
         self.note: bytes | None = None
+        self.entries: list[bytes] = []
+        self.unpublished = False
+        self._nodes: dict[tuple[int, int], Hash] = {}
+        self._indexes: dict[bytes, int] = {}
+        self._newest: dict[bytes, tuple[int, bytes]] = {}
+
+    def node_at(self, level: int, index: int) -> Hash:
+        found = self._nodes.get((level, index))
+        if found is None:
+            if level == 0:
+                found = leaf_hash(self.entries[index])
+            else:
+                found = node_hash(
+                    self.node_at(level - 1, 2 * index), self.node_at(level - 1, 2 * index + 1)
+                )
+            self._nodes[level, index] = found
+        return found
+
+    def restart_empty(self) -> None:
+        """Forget all: what a ledger is like whose disk was lost."""
+        for held in (self.entries, self.statements, self.events):
+            held.clear()
+        for known in (self._nodes, self._indexes, self._newest):
+            known.clear()
+
+    def checkpoint(self) -> bytes | None:
+        if self.note is not None or not self.entries:
+            return self.note
+        size = TreeSize(len(self.entries))
+        root = root_from(self.node_at, size)
+        return sign_checkpoint(Checkpoint(origin=ORIGIN, size=size, root=root), [LOG_KEY])
+
+    def proof(self, index: int) -> bytes:
+        size = TreeSize(len(self.entries))
+        root = root_from(self.node_at, size)
+        note = sign_checkpoint(Checkpoint(origin=ORIGIN, size=size, root=root), [LOG_KEY])
+        return format_tlog_proof(
+            TlogProof(
+                index=LeafIndex(index),
+                path=prove_inclusion_from(self.node_at, LeafIndex(index), size),
+                signed=parse_signed_checkpoint(note),
+                extra=self.entries[index],
+            )
+        )
 
     @property
     def url(self) -> str:
@@ -140,17 +205,15 @@ class Ledger(ThreadingHTTPServer):
     def take(self, data: bytes) -> dict[str, object]:
         submission = decode_submission(data)
         statement = parse_statement(submission.statement)
-        for index, one in enumerate(self.statements):
-            if one.id == statement.id:
-                self.repeats += 1
-                return {"index": index, "statement_id": one.id.hex(), "known": True}
+        known = self._indexes.get(statement.id)
+        if known is not None:
+            self.repeats += 1
+            return {"index": known, "statement_id": statement.id.hex(), "known": True}
         if statement.kid in self.refuse:
             return {"problem": _problem("authority", "key")}
         if statement.kid in self.keys:
             verify_signature(statement, self.keys[statement.kid])
-        chain = [one for one in self.statements if one.kid == statement.kid]
-        prev = chain[-1].id if chain else NO_HASH
-        if (statement.seq, statement.prev) != (len(chain), prev):
+        if (statement.seq, statement.prev) != self._newest.get(statement.kid, (0, NO_HASH)):
             return {"problem": _problem("authority", "seq")}
         body = statement.body
         if isinstance(body, Capture):
@@ -160,6 +223,16 @@ class Ledger(ThreadingHTTPServer):
         self.statements.append(statement)
         self.events += [join_parts(shown_parts(one)) for one in submission.events]
         index = len(self.statements) - 1
+        self._newest[statement.kid] = (statement.seq + 1, statement.id)
+        self._indexes[statement.id] = index
+        entry = next_entry(
+            now_us=T0,
+            last_time_us=0,
+            prev_leaf_hash=leaf_hash(self.entries[-1]) if self.entries else NO_HASH,
+            key_leaf_hash=NO_HASH,
+            statement=statement.raw,
+        )
+        self.entries.append(encode_entry(entry))
         return {"index": index, "statement_id": statement.id.hex(), "known": False}
 
 
@@ -177,8 +250,21 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, json.dumps({"results": results}).encode())
 
     def do_GET(self) -> None:
-        note = self.server.note if self.path == "/checkpoint" else None
-        self._reply(503 if note is None else 200, note or b"")
+        with self.server.writing:
+            index = self.path.removeprefix("/log/proof/")
+            if index.isdigit() and int(index) >= len(self.server.entries):
+                problem = {"type": PROBLEM_BASE + "not-found", "status": 404, "detail": "no"}
+                self._reply(404, json.dumps(problem).encode())
+                return
+            found = self._find()
+        self._reply(503 if found is None else 200, found or b"")
+
+    def _find(self) -> bytes | None:
+        if self.server.down or self.server.unpublished:
+            return None
+        if self.path.startswith("/log/proof/"):
+            return self.server.proof(int(self.path.rpartition("/")[2]))
+        return self.server.checkpoint() if self.path == "/checkpoint" else None
 
     def _reply(self, status: int, body: bytes) -> None:
         self.send_response(status)

@@ -1,13 +1,15 @@
 """The inbox: kept once, in order, exactly as received, or not at all."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from ingest.database import SpoolError
+from ingest.decode import decode_message
 from ingest.inbox import Inbox, InboxReader, Kept
-from ingest.reads import Arrival, Fault, message_hash
+from ingest.reads import MESSAGE_BYTES_MAX, Arrival, Fault, message_hash
 from ingest.topics import check_topic
 from ledger.errors import ParseError
 
@@ -103,6 +105,70 @@ def test_a_look_into_a_file_that_is_not_made_yet_is_an_error(tmp_path: Path) -> 
     Inbox(tmp_path).close()
     with InboxReader(tmp_path) as reader:
         assert reader.counts().messages == 0
+
+
+def test_of_a_payload_that_is_too_long_the_hash_and_the_length_are_kept(
+    tmp_path: Path,
+) -> None:
+    payload = b"x" * (MESSAGE_BYTES_MAX + 1)
+    with Inbox(tmp_path) as inbox:
+        assert inbox.keep(arrivals(payload, b"y", payload)) == Kept(new=2, repeats=1)
+        message = inbox.load_after(0, 1)[0]
+        assert (message.payload, message.oversize) == (b"", len(payload))
+        assert message.sha256 == message_hash("t", payload)
+        (fault,) = decode_message(message).faults
+        assert "1048577 bytes" in fault.why
+    assert (tmp_path / "inbox.db").stat().st_size < 100_000
+
+
+def test_many_messages_go_in_with_few_statements_and_in_order(tmp_path: Path) -> None:
+    payloads = [str(n % 700).encode() for n in range(1_300)]
+    with Inbox(tmp_path) as inbox:
+        assert inbox.keep(arrivals(*payloads)) == Kept(new=700, repeats=600)
+        kept = [one.payload for one in inbox.load_after(0, 2_000)]
+        assert kept == payloads[:700]
+        assert inbox.keep(arrivals(*payloads)) == Kept(new=0, repeats=1_300)
+        (total,) = inbox._db.execute("SELECT sum(count) FROM repeat").fetchone()
+        assert total == 1_900
+
+
+def test_a_torn_tail_of_the_log_loses_only_what_was_not_committed(tmp_path: Path) -> None:
+    lost = 0
+    for cut in (0, 1, 17, 4_000, 5_000, 9_000):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        inbox = Inbox(folder)
+        for n in range(20):
+            inbox.keep(arrivals(str(n).encode() * 100))
+        torn = tmp_path / f"torn-{cut}"
+        shutil.copytree(folder, torn)  # as it is on the disk while the process runs
+        inbox.close()
+        wal = torn / "inbox.db-wal"
+        wal.write_bytes(wal.read_bytes()[: wal.stat().st_size - cut] + b"\xff" * min(cut, 99))
+        with Inbox(torn) as again:
+            kept = again.load_after(0, 100)
+            assert [one.payload for one in kept] == [
+                str(n).encode() * 100 for n in range(len(kept))
+            ]
+            lost += 20 - len(kept)
+            assert len(kept) == 20 if not cut else 15 <= len(kept) < 20
+            again.keep(arrivals(b"goes on"))
+    assert lost
+
+
+def test_an_inbox_of_version_1_is_taken_over(tmp_path: Path) -> None:
+    with Inbox(tmp_path) as inbox:
+        inbox.keep(arrivals(b"a"))
+        inbox.store_faults(0, [(1, Fault(where="", why="old"))])
+    old = sqlite3.connect(tmp_path / "inbox.db")
+    for column in ("monotonic_us", "properties", "oversize"):
+        old.execute(f"ALTER TABLE message DROP COLUMN {column}")
+    old.execute("ALTER TABLE quarantine DROP COLUMN taken")
+    old.execute("PRAGMA user_version = 1")
+    old.close()
+    with Inbox(tmp_path) as inbox:
+        assert inbox.keep(arrivals(b"a", b"b")) == Kept(new=1, repeats=1)
+        assert [one.payload for one in inbox.load_after(0, 9)] == [b"a", b"b"]
 
 
 def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -10,15 +10,18 @@ import pytest
 
 from ingest.delivery import BACKOFF_SECONDS_MAX, Delivered, next_delay
 from ingest.health import Health, read_health, read_unresolved
-from ingest.pipeline import Courier, FolderLock, Keeper, Processor
+from ingest.inbox import Inbox
+from ingest.outbox import Outbox
+from ingest.pipeline import Courier, FolderLock, Keeper, Processor, retry_arrival
 from ingest.plan import Plan
 from ingest.reads import Arrival
 from ingest.sealing import EVENTS_PER_STATEMENT, GRADE
 from ingest.settings import Settings, SettingsError, load_settings, load_signers
+from ledger.client.receipt import pin_log, verify_receipt
 from ledger.cose import Ed25519Signer
 from ledger.errors import ParseError
 from ledger.keyfile import read_public_key
-from ledger.statement import Capture, Seen
+from ledger.statement import Capture, Gap, Policy, Seen
 from ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.tlog.merkle import Hash, TreeSize
 from ledger.tlog.note import Ed25519Signer as NoteSigner
@@ -26,6 +29,7 @@ from ledger.tlog.note import format_vkey
 from tests.ingest.scene import (
     DAIRY,
     FARM,
+    LOG_VKEY,
     ORIGIN,
     STATION,
     T0,
@@ -102,8 +106,9 @@ def test_a_read_becomes_a_signed_event_in_the_ledger(tmp_path: Path) -> None:
         one.ledger.keys = {key.kid: key.x}
         one.keep(arrival(7, 0))
         one.process()
-        assert one.deliver() == Delivered(accepted=1)
-        (statement,) = one.ledger.statements
+        assert one.deliver() == Delivered(accepted=2, proven=2)
+        policy, statement = one.ledger.statements
+        assert policy.body == Policy(kind=0, digest=Hash(PLAN.sha256))
         assert (statement.iss, statement.aud, statement.iat) == (
             DAIRY,
             "tagtrail.example/test",
@@ -113,7 +118,7 @@ def test_a_read_becomes_a_signed_event_in_the_ledger(tmp_path: Path) -> None:
         assert (statement.body.grade, statement.body.count) == (GRADE, 1)
         assert one.ledger.events[0]["epcList"] == [sgtin(7)]
         assert one.health.is_settled
-        assert (one.health.reads, one.health.events, one.health.entries) == (1, 1, 1)
+        assert (one.health.reads, one.health.events, one.health.entries) == (1, 1, 2)
 
 
 def test_each_party_signs_its_own_chain(tmp_path: Path) -> None:
@@ -158,9 +163,9 @@ def test_an_unavailable_ledger_loses_nothing(tmp_path: Path) -> None:
         one.process()
         one.ledger.down = True
         assert one.deliver().unavailable is not None
-        assert one.health.waiting == 1
+        assert one.health.waiting == 2
         one.ledger.down = False
-        assert one.deliver().accepted == 1
+        assert one.deliver().accepted == 2
 
 
 def test_a_refused_statement_is_parked_and_its_key_waits_behind_it(tmp_path: Path) -> None:
@@ -171,7 +176,7 @@ def test_a_refused_statement_is_parked_and_its_key_waits_behind_it(tmp_path: Pat
             one.process()
         delivered = one.deliver()
         assert delivered.refused == 1
-        assert delivered.accepted == 2
+        assert delivered.accepted == 3
         assert one.deliver() == Delivered()
         (parked,) = one.health.parked
         assert parked.kid == one.kid_of(0).hex()
@@ -184,6 +189,127 @@ def test_a_refused_statement_is_parked_and_its_key_waits_behind_it(tmp_path: Pat
         one.deliver()
         assert one.health.is_settled
         assert len(one.ledger.events) == 4
+
+
+def test_a_statement_stays_until_its_receipt_is_there(tmp_path: Path) -> None:
+    with line(tmp_path) as one:
+        one.keep(arrival(7, 0))
+        one.process()
+        one.ledger.unpublished = True
+        delivered = one.deliver()
+        assert (delivered.accepted, delivered.proven) == (2, 0)
+        assert delivered.unavailable is not None
+        assert (one.health.waiting, one.health.entries) == (2, 0)
+        assert not one.health.is_settled
+        one.ledger.unpublished = False
+        assert one.deliver() == Delivered(proven=2)  # and not sent again
+        assert one.ledger.repeats == 0
+        assert one.health.is_settled
+        with Outbox(one.settings.folder) as outbox:
+            proofs = outbox._db.execute("SELECT statement_id, proof FROM receipt").fetchall()
+        assert len(proofs) == 2
+        for statement_id, proof in proofs:
+            verify_receipt(proof, statement_id=statement_id, policy=pin_log(LOG_VKEY))
+
+
+def test_a_receipt_that_does_not_hold_parks_the_statement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved(self: Ledger, index: int) -> bytes:
+        return proof(self, index).replace(f"index {index}\n".encode(), b"index 9\n")
+
+    def others(self: Ledger, index: int) -> bytes:
+        return proof(self, 1 - index)
+
+    proof = Ledger.proof
+    for n, lie in enumerate((moved, others)):
+        with line(tmp_path / str(n)) as one:
+            one.keep(arrival(7, 0))
+            one.process()
+            monkeypatch.setattr(Ledger, "proof", lie)
+            assert one.deliver().refused == 1
+            (parked,) = one.health.parked
+            assert "receipt does not hold" in parked.why
+            assert one.health.waiting == 2
+            monkeypatch.setattr(Ledger, "proof", proof)
+            with Courier(one.settings, one.ledger.url) as courier:
+                courier.unpark()
+                courier.deliver()
+            assert one.health.is_settled
+
+
+def test_a_ledger_that_forgot_an_entry_gets_the_statement_again(tmp_path: Path) -> None:
+    with line(tmp_path) as one:
+        one.keep(arrival(7, 0))
+        one.process()
+        one.ledger.unpublished = True
+        one.deliver()
+        one.ledger.restart_empty()
+        one.ledger.unpublished = False
+        assert "no entry 0" in str(one.deliver().unavailable)
+        for _ in range(4):
+            one.deliver()
+        assert one.health.is_settled
+        assert len(one.ledger.statements) == 2
+
+
+def test_a_gateway_that_could_verify_no_receipt_does_not_begin(tmp_path: Path) -> None:
+    settings = replace(make_folder(tmp_path / "g"), log=None)
+    with pytest.raises(SettingsError, match="to verify receipts"):
+        Courier(settings, "http://127.0.0.1:9")
+
+
+def test_the_plan_in_force_is_stated_once_and_at_each_change(tmp_path: Path) -> None:
+    other = plan_of(STATION, OBJECT, "# changed")
+    with line(tmp_path) as one:
+        for plan in (PLAN, PLAN, other, other, PLAN):
+            Processor(one.settings, plan).close()
+        one.deliver()
+        stated = [s.body.digest for s in one.ledger.statements if isinstance(s.body, Policy)]
+        assert stated == [PLAN.sha256, other.sha256, PLAN.sha256]
+
+
+def test_what_is_missing_is_signed_into_the_ledger_in_the_chain_of_its_party(
+    tmp_path: Path,
+) -> None:
+    with line(tmp_path) as one:
+        one.keep(arrival(7, 0), Arrival("gate/r", b'{"epc": "30', T0))
+        one.process()
+        one.deliver()
+        (gap,) = [s.body for s in one.ledger.statements if isinstance(s.body, Gap)]
+        assert (gap.what, gap.count, gap.start, gap.end) == (4, 1, T0, T0)
+        assert gap.source == "urn:epc:id:sgln:9506000.00001.gate"
+        assert [s.seq for s in one.ledger.statements] == [0, 1, 2]
+        assert one.health.gaps == 1
+        assert one.health.is_settled
+
+
+def retry(one: Line, message: int) -> None:
+    with Inbox(one.settings.folder) as inbox:
+        inbox.keep([retry_arrival(message, T0 + message)])
+
+
+def test_a_quarantined_message_is_taken_once_a_better_plan_is_there(tmp_path: Path) -> None:
+    with line(tmp_path) as one:
+        one.keep(arrival(7, 0, "shed/r"))
+        one.process()
+        one.deliver()
+        assert (one.health.events, one.health.faults) == (0, 1)
+        one.plan = plan_of(STATION.replace('"gate/#"', '"gate/#", "shed/#"'), OBJECT)
+        retry(one, 1)
+        one.process()
+        one.deliver()
+        assert (one.health.events, one.health.faults) == (1, 0)
+        assert one.ledger.events[0]["epcList"] == [sgtin(7)]
+
+
+def test_a_quarantined_message_that_still_cannot_be_taken_stays(tmp_path: Path) -> None:
+    with line(tmp_path) as one:
+        one.keep(Arrival("gate/r", b'{"epc": "30', T0))
+        one.process()
+        retry(one, 1)
+        one.process()
+        assert (one.health.quarantined_messages, one.health.faults) == (1, 1)
 
 
 def test_what_does_not_add_up_is_listed(tmp_path: Path) -> None:
@@ -265,8 +391,8 @@ def test_a_statement_names_the_newest_checkpoint_that_was_verified(tmp_path: Pat
             one.process()
         one.deliver()
         seen = [s.seen for s in one.ledger.statements]
-        assert [s and s.size for s in seen] == [None, 5, 9, 9]
-        assert seen[1] == Seen(5, Hash(bytes([5]) * 32))
+        assert [s and s.size for s in seen] == [None, None, 5, 9, 9]
+        assert seen[2] == Seen(5, Hash(bytes([5]) * 32))
 
 
 def test_a_checkpoint_that_does_not_hold_is_not_named(tmp_path: Path) -> None:
@@ -306,7 +432,7 @@ def test_waits_grow_and_the_ledgers_wish_counts() -> None:
         ("[[key]]", "[[keys]]", "key: is missing"),
         (DAIRY, "417", "key[1].party"),
         ("origin", 'ledger = "ftp://x"\norigin', "ledger"),
-        ("origin", 'log = "no vkey"\norigin', "log"),
+        ('log = "', 'log = "no vkey', "log"),
     ],
 )
 def test_settings_with_a_mistake_are_refused_at_their_key(
