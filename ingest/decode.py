@@ -18,6 +18,7 @@ from functools import lru_cache
 import msgspec
 
 from ingest.readers import (
+    chirpstack,
     generic,
     impinj,
     line,
@@ -28,6 +29,7 @@ from ingest.readers import (
     things_stack,
     zebra,
 )
+from ingest.readers.fields import is_clock_set
 from ingest.reads import (
     ITEMS_PER_MESSAGE_MAX,
     MESSAGE_BYTES_MAX,
@@ -59,7 +61,9 @@ _READERS: tuple[tuple[_Shape, _Reader], ...] = (
     (llrp.is_llrp, llrp.parse_message),
     (ruuvi.is_ruuvi, ruuvi.parse_advertisement),
     (things_stack.is_things_stack, things_stack.parse_uplink),
+    (chirpstack.is_chirpstack, chirpstack.parse_event),
     (springcard.is_springcard, springcard.parse_tag),
+    (generic.is_heartbeat, generic.parse_heartbeat),
     (generic.is_sensor, generic.parse_sample),
 )
 _TEXT_SHOWN = 80
@@ -74,10 +78,14 @@ Said = Read | LineMessage | Sample | Vital | PortChange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What a message says, in its order, and which parts of it could not be taken."""
+    """What a message says, in its order, and which parts of it could not be taken.
+
+    `unknown` counts the fields that nobody here knows; they are no fault.
+    """
 
     items: tuple[Said, ...]
     faults: tuple[Fault, ...]
+    unknown: int = 0
 
 
 def decode_message(message: Message, nodes: sparkplug.Nodes | None = None) -> Decoded:
@@ -99,15 +107,37 @@ def decode_message(message: Message, nodes: sparkplug.Nodes | None = None) -> De
         return Decoded(items=(), faults=(Fault(where="", why=why),))
     items: list[Said] = []
     faults = list(parsed.faults)
+    numbers: list[tuple[str, int]] = []
     if not parsed.items and not faults:
         faults.append(not_a_read("there is nothing in it"))
     for item in parsed.items:
+        if isinstance(item, Sighting) and item.number is not None:
+            numbers.append((item.source, item.number))
         try:
             items.append(_finish(item, message.received_us))
         except ParseError as error:
             place = item.where if isinstance(item, Sighting) else ""
             faults.append(Fault(where=place, why=f"{error.where}: {error.why}"))
-    return Decoded(items=tuple(items), faults=tuple(faults))
+    items += _runs(numbers)
+    return Decoded(items=tuple(items), faults=tuple(faults), unknown=parsed.unknown)
+
+
+def _runs(numbers: Iterable[tuple[str, int]]) -> list[Vital]:
+    """Return the numbers that readers gave their events, each run of them as one."""
+    found: list[Vital] = []
+    source, first, count = "", -1, 0
+    for who, number in numbers:
+        if count and (who, number) == (source, first + count):
+            count += 1
+            continue
+        if count:
+            found.append(_run(source, first, count))
+        source, first, count = who, number, 1
+    return [*found, _run(source, first, count)] if count else []
+
+
+def _run(source: str, first: int, count: int) -> Vital:
+    return Vital(reader=source or None, number=first, count=count, on_request=True)
 
 
 def _finish(item: Item, received_us: int) -> Said:
@@ -116,7 +146,7 @@ def _finish(item: Item, received_us: int) -> Said:
             return Read(
                 epc=_epc_of(item),
                 time_us=received_us if item.time_us is None else item.time_us,
-                time_source=(TimeSource.GATEWAY if item.time_us is None else TimeSource.READER),
+                time_source=_time_source(item.time_us),
                 antenna=item.antenna,
                 rssi_cdbm=item.rssi_cdbm,
                 ns=item.ns,
@@ -124,10 +154,16 @@ def _finish(item: Item, received_us: int) -> Said:
                 since_us=item.since_us,
                 source=item.source,
             )
-        case Sample(time_us=None):
+        case Sample() if item.time_us is None or not is_clock_set(item.time_us):
             return replace(item, time_us=received_us)
         case _:
             return item
+
+
+def _time_source(time_us: int | None) -> TimeSource:
+    if time_us is None:
+        return TimeSource.GATEWAY
+    return TimeSource.READER if is_clock_set(time_us) else TimeSource.UNSET
 
 
 def _epc_of(sighting: Sighting) -> str:
@@ -273,7 +309,7 @@ def _describe_text(payload: bytes, error: msgspec.DecodeError) -> Fault:
 
 
 def _parse_text(value: str, where: str) -> Sighting:
-    sighting = generic.parse_element(value, where, None)
+    sighting = generic.parse_element(value, where)
     assert isinstance(sighting, Sighting)
     return sighting
 
@@ -281,7 +317,9 @@ def _parse_text(value: str, where: str) -> Sighting:
 def _join(parts: Iterable[Parsed]) -> Parsed:
     items: list[Item] = []
     faults: list[Fault] = []
+    unknown = 0
     for part in parts:
         items.extend(part.items)
         faults.extend(part.faults)
-    return Parsed(items=tuple(items), faults=tuple(faults))
+        unknown += part.unknown
+    return Parsed(items=tuple(items), faults=tuple(faults), unknown=unknown)

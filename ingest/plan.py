@@ -139,7 +139,8 @@ class ReaderRule:
 
     It is silent after two `heartbeat_us` without a message (0: nothing is expected). Event
     numbers may come out of order within `grace_us`. Fewer than `messages_min` messages a minute
-    are an alarm; none of that is about tags: a gate where nothing passes is no fault.
+    are an alarm; none of that is about tags: a gate where nothing passes is no fault. With
+    `event_numbers` its numbers have no holes, so that a hole is a loss.
     """
 
     name: str
@@ -148,6 +149,7 @@ class ReaderRule:
     grace_us: int
     messages_min: int
     skew_max_us: int
+    event_numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,7 @@ class TimeSource(Enum):
 
     READER = "reader"
     GATEWAY = "gateway"  # the payload says no time, so the time of receipt stands in for it
+    UNSET = "unset"  # the reader's clock was never set: it counts, from a moment nobody knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,8 @@ class Sighting:
     protocol control word. `time_us` is None where the payload says no time; `ns` are the
     nanoseconds beyond it that the reader wrote (0 to 999). `where` is the place in the payload.
     A reader that sums up says in `seen` how often it heard the tag, since `since_us`. `source`
-    is the reader's own name, where one topic carries several.
+    is the reader's own name, where one topic carries several; `number` is what it gave this
+    event, where it counts its events.
     """
 
     where: str
@@ -97,6 +99,7 @@ class Sighting:
     seen: int = 1
     since_us: int | None = None
     source: str = ""
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +192,8 @@ class Vital:
     grow by one within a `boot`; without a boot a smaller number is taken as a new start.
     `dropped` is how many reads or messages it says it lost since it started. A heartbeat is
     said to come regularly. `why` is in its words. Of a reader that `needs_birth`, nothing can
-    be read before it announces itself anew (`ingest.readers.sparkplug.encode_rebirth`).
+    be read before it announces itself anew (`ingest.readers.sparkplug.encode_rebirth`). Numbers
+    `on_request` count only where the plan says that this reader's numbers have no holes.
     """
 
     reader: str | None = None
@@ -202,6 +206,7 @@ class Vital:
     dropped: int | None = None
     why: str = ""
     needs_birth: bool = False
+    on_request: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,10 +237,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """What a payload holds: its good items in order, and its faults."""
+    """What a payload holds: its good items in order, its faults, how many unknown fields."""
 
     items: tuple[Item, ...] = ()
     faults: tuple[Fault, ...] = ()
+    unknown: int = 0
 
 
 def not_a_read(why: str, where: str = "") -> Fault:

@@ -18,15 +18,23 @@ Pure: no I/O, no clock, no randomness.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from ingest import stations
-from ingest.decode import decode_message
+from ingest.decode import Decoded, decode_message
 from ingest.drafts import Ground, Outcome, Unresolved
 from ingest.interpret import interpret_samples, select_quantities
-from ingest.plan import Plan, SensorRule, Station, find_sensor, find_station, find_stations
+from ingest.plan import (
+    Plan,
+    SensorRule,
+    Station,
+    find_reader,
+    find_sensor,
+    find_station,
+    find_stations,
+)
 from ingest.readers.sparkplug import Node, Nodes
 from ingest.reads import (
     CLOCK_TOPIC,
@@ -92,8 +100,9 @@ class Site:
             return
         decoded = decode_message(message, self._nodes)
         outcome.counts["messages"] += 1
+        outcome.counts["unknown fields"] += decoded.unknown
         outcome.faults += [(message.id, fault) for fault in decoded.faults]
-        vitals = [one for one in decoded.items if isinstance(one, Vital)]
+        vitals = self._vitals_of(decoded, message.topic)
         reader, is_repeat = self.roster.take_message(message, vitals, outcome)
         if is_repeat:
             outcome.counts["repeats by number"] += 1
@@ -121,6 +130,20 @@ class Site:
             outcome.faults.append((message.id, Fault(where="", why=said)))
         reads = [one for one in decoded.items if isinstance(one, Read)]
         self.roster.take_content(reader, message, reads, decoded.faults)
+
+    def _vitals_of(self, decoded: Decoded, topic: str) -> list[Vital]:
+        """Return what the reader says of itself; its numbers only where they may be trusted."""
+        vitals = [one for one in decoded.items if isinstance(one, Vital)]
+        if not any(one.on_request and one.number is not None for one in vitals):
+            return vitals
+        rule = find_reader(self.plan, topic)
+        if rule is not None and rule.event_numbers:
+            return vitals
+        return [
+            replace(one, number=None) if one.on_request else one
+            for one in vitals
+            if not one.on_request or one.dropped is not None
+        ]
 
     def next_tick_us(self) -> int | None:
         """Return when a tick would first end something, None where nothing is open."""

@@ -113,6 +113,13 @@ class Table:
             raise self.error(key, f"is {value}, want {low} to {high}")
         return value
 
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, f"is {_kind_of(value)}, want true or false")
+        return value
+
     def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Return an array of texts, at least one; required where `default` is None."""
         value = self._take(key, default)

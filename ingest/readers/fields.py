@@ -2,14 +2,19 @@
 
 Readers write an instant in many ways; those taken are
 
-    2026-08-13T09:14:28.651Z   with Z, ±hh:mm, ±hhmm or ±hh, a T or a space, up to nine
-                               fraction digits
-    1600000000                 seconds, or 1600000000.25
-    1600000000000              milliseconds; microseconds and nanoseconds likewise, told
-                               apart by size, as a number or as digits in a string
+    2026-08-13T09:14:28.651Z        with Z, ±hh:mm, ±hhmm or ±hh, a T, t or space, up to nine
+                                    fraction digits behind a point or a comma
+    20260813T091428.651Z            the same without the marks between
+    Thu, 13 Aug 2026 09:14:28 GMT   RFC 5322, also with ±hhmm
+    /Date(1600000000000)/           milliseconds, as .NET writes them
+    1600000000                      seconds, or 1600000000.25
+    1600000000000                   milliseconds; microseconds and nanoseconds likewise, told
+                                    apart by size, as a number or as digits in a string
 
-Refused: a time without its zone (nobody can say when that was), one before the year 2000 or
-after 2099 (the clock of that reader is not set), hex with an odd number of digits.
+Nanoseconds are kept beside the microseconds in which the gateway counts. An instant before the
+year 2000 is that of a clock which was never set; it is taken as such (`is_clock_set`), because
+the times between its readings still count. Refused: a time without its zone (nobody can say
+when that was), one after 2099 or before 1970, hex with an odd number of digits.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -23,16 +28,26 @@ from ledger.epcis.times import parse_time_us
 from ledger.errors import ParseError
 
 ANTENNA_MAX = 1024
+NUMBERS_MAX, NESTED_MAX = 64, 4
 RSSI_CDBM_MIN, RSSI_CDBM_MAX = -20_000, 10_000
 PC_MAX = 0xFFFF
-TIME_US_MIN = 946_684_800_000_000  # 2000-01-01T00:00:00Z
+CLOCK_SET_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 TIME_US_MAX = 4_102_444_800_000_000  # 2100-01-01T00:00:00Z, the first instant refused
 
 _HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _DIGITS = re.compile(r"\d{1,20}(?:\.\d{1,9})?", re.ASCII)
+_ZONE = r"(?:([Zz])|([+-]\d\d):?(\d\d)?)"
 _LOOSE_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:(Z)|([+-]\d\d):?(\d\d)?)", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))? ?" + _ZONE, re.ASCII
 )
+_BASIC_TIME = re.compile(r"(\d{8})T(\d{6})(?:[.,](\d{1,9}))?" + _ZONE, re.ASCII)
+_MAIL_TIME = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d:\d\d:\d\d)"
+    r" (GMT|UTC?|Z|[+-]\d{4})",
+    re.ASCII,
+)
+_DOTNET_TIME = re.compile(r"/Date\((\d{1,16})\)/", re.ASCII)
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905  # one line
 # The smallest number that is taken as milliseconds, microseconds, nanoseconds.
 _MS_FROM, _US_FROM, _NS_FROM = 10**11, 10**14, 10**17
 
@@ -56,6 +71,11 @@ def collect(
         else:
             items.append(found)
     return Parsed(items=tuple(items), faults=tuple(faults))
+
+
+def count_unknown(obj: Mapping[str, object], known: frozenset[str]) -> int:
+    """Return how many fields of `obj` are none of `known`: counted, and no fault."""
+    return len(obj.keys() - known)
 
 
 def first_of(obj: Mapping[str, object], names: Iterable[str]) -> tuple[str, object] | None:
@@ -159,16 +179,42 @@ def parse_number(value: object, where: str) -> float:
         raise ParseError(where, "is beyond a double") from None
 
 
+def parse_numbers(decoded: Mapping[str, object], where: str) -> tuple[tuple[str, float], ...]:
+    """Return the numbers of an object and of those within it, by name or `outer.inner`.
+
+    Raises `ParseError` past `NUMBERS_MAX`; what is nested over `NESTED_MAX` deep is left out.
+    """
+    found: list[tuple[str, float]] = []
+    waiting: list[tuple[str, Mapping[str, object], int]] = [("", decoded, 1)]
+    while waiting:
+        prefix, obj, depth = waiting.pop(0)
+        for name, value in obj.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                found.append((f"{prefix}{name}", parse_number(value, f"{where}.{name}")))
+            elif isinstance(value, dict) and depth < NESTED_MAX:
+                waiting.append((f"{prefix}{name}.", value, depth + 1))
+        if len(found) > NUMBERS_MAX or len(waiting) > NUMBERS_MAX:
+            raise ParseError(where, f"has more than {NUMBERS_MAX} numbers")
+    return tuple(found)
+
+
+def parse_instant_ns(value: object, where: str) -> int:
+    """Return the instant that a reader wrote, in nanoseconds since the epoch, UTC."""
+    if isinstance(value, str):
+        ns = _ns_of_text(value, where)
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParseError(where, f"is {kind_of(value)}, want a time")
+    else:
+        whole = int(value)
+        fraction = round((value - whole) * 1_000_000) if isinstance(value, float) else 0
+        ns = _ns_of_number(whole, fraction * 1_000)
+    check_instant(ns // 1_000, value, where)
+    return ns
+
+
 def parse_instant(value: object, where: str) -> int:
     """Return the instant that a reader wrote, in microseconds since the epoch, UTC."""
-    if isinstance(value, str):
-        return check_instant(_instant_of_text(value, where), value, where)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ParseError(where, f"is {kind_of(value)}, want a time")
-    whole, fraction_us = int(value), 0
-    if isinstance(value, float):
-        fraction_us = round((value - whole) * 1_000_000)
-    return check_instant(_instant_of_number(whole, fraction_us), value, where)
+    return parse_instant_ns(value, where) // 1_000
 
 
 def parse_optional_instant(value: object, where: str) -> int | None:
@@ -176,34 +222,81 @@ def parse_optional_instant(value: object, where: str) -> int | None:
     return None if value is None or value == "" else parse_instant(value, where)
 
 
-def _instant_of_text(text: str, where: str) -> int:
+def parse_optional_ns(value: object, where: str) -> tuple[int | None, int]:
+    """Return the instant in microseconds (None where there is none), and nanoseconds beyond."""
+    if value is None or value == "":
+        return None, 0
+    return divmod(parse_instant_ns(value, where), 1_000)
+
+
+def loose_instant(value: object) -> int | None:
+    """Return the instant, or None for anything else: for news that count without their time."""
+    try:
+        return parse_optional_instant(value, "time")
+    except ParseError:
+        return None
+
+
+def is_clock_set(us: int) -> bool:
+    """Return whether a clock that shows `us` was ever set."""
+    return us >= CLOCK_SET_US
+
+
+def _ns_of_text(text: str, where: str) -> int:
     if _DIGITS.fullmatch(text):
         whole, _, fraction = text.partition(".")
-        return _instant_of_number(int(whole), int(fraction[:6].ljust(6, "0")))
-    match = _LOOSE_TIME.fullmatch(text)
-    if match is None:
-        raise ParseError(
-            where, f"{text[:60]!r} is no time with its zone; want 2026-08-13T09:14:28.651Z"
-        )
-    day, clock, zulu, hours, minutes = match.groups()
-    zone = zulu or f"{hours}:{minutes or '00'}"
-    return parse_time_us(f"{day}T{clock}{zone}", where)
+        return _ns_of_number(int(whole), int(fraction.ljust(9, "0")))
+    for pattern, parse in _TEXT_FORMS:
+        match = pattern.fullmatch(text)
+        if match is not None:
+            return parse(match, where)
+    raise ParseError(
+        where, f"{text[:60]!r} is no time with its zone; want 2026-08-13T09:14:28.651Z"
+    )
 
 
-def _instant_of_number(whole: int, fraction_us: int) -> int:
+def _ns_of_iso(match: re.Match[str], where: str) -> int:
+    day, clock, fraction, zulu, hours, minutes = match.groups()
+    if "-" not in day:
+        day = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+        clock = f"{clock[:2]}:{clock[2:4]}:{clock[4:]}"
+    zone = "Z" if zulu else f"{hours}:{minutes or '00'}"
+    seconds_us = parse_time_us(f"{day}T{clock}{zone}", where)
+    return seconds_us * 1_000 + int((fraction or "").ljust(9, "0"))
+
+
+def _ns_of_mail(match: re.Match[str], where: str) -> int:
+    day, month, year, clock, zone = match.groups()
+    number = _MONTHS.index(month) + 1 if month in _MONTHS else 0
+    offset = "Z" if zone in {"GMT", "UT", "UTC", "Z"} else f"{zone[:3]}:{zone[3:]}"
+    return parse_time_us(f"{year}-{number:02d}-{int(day):02d}T{clock}{offset}", where) * 1_000
+
+
+def _ns_of_dotnet(match: re.Match[str], _where: str) -> int:
+    return int(match[1]) * 1_000_000
+
+
+def _ns_of_number(whole: int, fraction_ns: int) -> int:
+    """Return an instant in nanoseconds; the size of `whole` tells in which unit it is."""
     if whole < _MS_FROM:
-        return whole * 1_000_000 + fraction_us
+        return whole * 1_000_000_000 + fraction_ns
     if whole < _US_FROM:
-        return whole * 1_000 + fraction_us // 1_000
-    return whole if whole < _NS_FROM else whole // 1_000
+        return whole * 1_000_000 + fraction_ns // 1_000
+    return whole * 1_000 + fraction_ns // 1_000_000 if whole < _NS_FROM else whole
+
+
+_TEXT_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], int]], ...] = (
+    (_LOOSE_TIME, _ns_of_iso),
+    (_BASIC_TIME, _ns_of_iso),
+    (_MAIL_TIME, _ns_of_mail),
+    (_DOTNET_TIME, _ns_of_dotnet),
+)
 
 
 def check_instant(us: int, written: object, where: str) -> int:
     """Return `us` if a clock that is set can show it, or raise `ParseError`."""
-    if not TIME_US_MIN <= us < TIME_US_MAX:
-        raise ParseError(
-            where, f"{written!r:.60} is not between 2000 and 2099: that clock is not set"
-        )
+    if not 0 <= us < TIME_US_MAX:
+        raise ParseError(where, f"{written!r:.60} is not between 1970 and 2099")
     return us
 
 

@@ -6,31 +6,55 @@
      "peakRssiCdbm":-7000,"lastSeenTime":"2022-09-01T12:00:00.000Z"}}
 
 `epc` is base64 and `epcHex` hex; a reader sends either or both. The time is `lastSeenTime`,
-else `timestamp`. Refused: the two spellings of the EPC name different bytes; `epc` alone
-which is hex as well as base64 (24 hex digits are valid base64 of 18 other bytes); other
-events than tagInventory, which are no reads.
+else `timestamp`. `gpiTransition` is an input that changed. Other events (`inventoryStatus`,
+`diagnostic`, `overflow`, …; with SmartReader on the reader also `heartbeat`, `disconnected`)
+are what the reader says of itself.
+
+Refused: the two spellings of the EPC name different bytes; `epc` alone which is hex as well as
+base64 (24 hex digits are valid base64 of 18 other bytes); events of another type.
 
 Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 from ingest.readers.fields import (
     cdbm,
+    count_unknown,
     first_of,
     is_hex,
+    loose_instant,
     parse_antenna,
     parse_base64,
     parse_hex,
     parse_object,
-    parse_optional_instant,
+    parse_optional_ns,
     parse_pc,
     parse_text,
 )
-from ingest.reads import Fault, Sighting, not_a_read
+from ingest.reads import Item, Parsed, PortChange, Sighting, Vital
 from ledger.errors import ParseError
 
+KNOWN = frozenset(
+    """epc epcHex tid tidHex pc xpc xpcHex antennaPort antennaName peakRssiCdbm frequency
+    transmitPowerCdbm lastSeenTime firstSeenTime phaseAngle runId tagAuthenticationResponse
+    tagMemoryReads tagSeenCount""".split()  # noqa: SIM905  # one word a line is longer
+)
+KNOWN_AROUND = frozenset({"timestamp", "hostname", "eventType", "tagInventoryEvent", "eventId"})
+
 _EVENT = "tagInventoryEvent"
+_OWN_EVENTS = (
+    *("inventoryStatus", "inventoryTermination", "diagnostic", "overflow", "antennaStatus"),
+    *("heartbeat", "status", "connected", "disconnected", "keepalive"),
+)
+_STATES: dict[str, Literal["online", "degraded", "offline"]] = {
+    "running": "online",
+    "armed": "online",
+    "connected": "online",
+    "overflow": "degraded",
+    "disconnected": "offline",
+}
 
 
 def is_impinj(obj: Mapping[str, object]) -> bool:
@@ -38,23 +62,60 @@ def is_impinj(obj: Mapping[str, object]) -> bool:
     return "eventType" in obj or _EVENT in obj
 
 
-def parse_event(obj: Mapping[str, object], where: str) -> Sighting | Fault:
-    """Return the sighting in one event, or why there is none; raises `ParseError`."""
-    kind = obj.get("eventType", "tagInventory")
-    if kind != "tagInventory" or (_EVENT not in obj and "eventType" not in obj):
-        return not_a_read(f"an Impinj event of type {kind!r:.60}", where)
+def parse_event(obj: Mapping[str, object], where: str) -> Parsed | Item:
+    """Return what one event says; raises `ParseError`."""
+    kind = parse_text(obj.get("eventType", "tagInventory"), f"{where}.eventType".lstrip("."))
+    if kind != "tagInventory":
+        return _parse_other(obj, kind, where)
     place = f"{where}.{_EVENT}".lstrip(".")
     event = parse_object(obj.get(_EVENT), place)
     pc = event.get("pc")
     seen = first_of(event, ("lastSeenTime",)) or ("timestamp", obj.get("timestamp"))
     time_place = f"{place}.{seen[0]}" if seen[0] == "lastSeenTime" else f"{where}.timestamp"
-    return Sighting(
+    time_us, ns = parse_optional_ns(seen[1], time_place.lstrip("."))
+    sighting = Sighting(
         where=place,
         hex=_epc_hex(event, place),
         pc=None if pc is None else parse_pc(parse_base64(pc, f"{place}.pc"), f"{place}.pc"),
-        time_us=parse_optional_instant(seen[1], time_place.lstrip(".")),
+        time_us=time_us,
+        ns=ns,
         antenna=parse_antenna(event.get("antennaPort"), f"{place}.antennaPort"),
         rssi_cdbm=cdbm(event.get("peakRssiCdbm"), 1),
+        source=_hostname(obj),
+    )
+    unknown = count_unknown(event, KNOWN) + count_unknown(obj, KNOWN_AROUND)
+    return Parsed(items=(sighting,), unknown=unknown) if unknown else sighting
+
+
+def _hostname(obj: Mapping[str, object]) -> str:
+    name = obj.get("hostname")
+    return name if isinstance(name, str) else ""
+
+
+def _parse_other(obj: Mapping[str, object], kind: str, where: str) -> Item:
+    """Return an input that changed, or what the reader says of itself."""
+    place = f"{where}.{kind}Event".lstrip(".")
+    event = obj.get(f"{kind}Event")
+    time_us = loose_instant(obj.get("timestamp"))
+    if kind == "gpiTransition":
+        change = parse_object(event, place)
+        port = parse_antenna(change.get("gpi"), f"{place}.gpi")
+        way = change.get("transition")
+        if port is None or way not in ("low-to-high", "high-to-low"):
+            raise ParseError(place, "has no gpi, or no transition low-to-high or high-to-low")
+        return PortChange(
+            port=port, is_high=way == "low-to-high", time_us=time_us, source=_hostname(obj)
+        )
+    if kind not in _OWN_EVENTS or _EVENT in obj:
+        raise ParseError(place, "is of no type that is known, and may be of a tag")
+    status = event.get(kind) if isinstance(event, dict) else None
+    said = status if isinstance(status, str) else kind
+    return Vital(
+        reader=_hostname(obj) or None,
+        time_us=time_us,
+        is_heartbeat=kind == "heartbeat",
+        state=_STATES.get(said),
+        why=kind if said == kind else f"{kind}: {said[:80]}",
     )
 
 

@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from ingest.readers.fields import kind_of, parse_instant, parse_object, parse_text
+from ingest.readers.fields import is_clock_set, kind_of, parse_instant, parse_object, parse_text
 from ingest.reads import (
     BatchEnded,
     BatchStarted,
@@ -142,7 +142,10 @@ def _parse_uri(value: object, where: str) -> str:
 
 
 def _parse_time(obj: Mapping[str, object], at: str) -> int:
-    return parse_instant(obj.get("time"), f"{at}time")
+    at_us = parse_instant(obj.get("time"), f"{at}time")
+    if not is_clock_set(at_us):
+        raise ParseError(f"{at}time", "is before the year 2000: that clock is not set")
+    return at_us
 
 
 def _parse_name(obj: Mapping[str, object], field: str, at: str) -> str:

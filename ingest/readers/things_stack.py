@@ -6,8 +6,9 @@
 
 `normalized_payload` is taken where the network sends it: its names and units are fixed
 (`air.temperature` in °C). Else each number of `decoded_payload` is taken under the name that
-the payload's formatter gave it; the capture plan says which of them is a temperature,
-because nobody else can. The raw `frm_payload` is the maker's secret and is not guessed at.
+the payload's formatter gave it (`outer.inner` for those within an object); the capture plan
+says which of them is a temperature, because nobody else can. The raw `frm_payload` is the
+maker's secret and is not guessed at.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -19,10 +20,11 @@ from ingest.readers.fields import (
     is_hex,
     parse_instant,
     parse_number,
+    parse_numbers,
     parse_object,
     parse_text,
 )
-from ingest.reads import Fault, Parsed, Sample, not_a_read
+from ingest.reads import Fault, Parsed, Sample, Vital, not_a_read
 from ledger.errors import ParseError
 
 VALUES_MAX = 64
@@ -61,8 +63,9 @@ def parse_uplink(obj: Mapping[str, object], where: str) -> Parsed:
     if not isinstance(decoded, dict):
         why = f"an uplink of {devices[0]!r} that its network did not decode"
         return Parsed(faults=(not_a_read(why, where),))
-    values = _numbers(decoded, f"{place}.decoded_payload")
-    return Parsed(items=(Sample(devices=devices, time_us=time_us, values=values),))
+    values = parse_numbers(decoded, f"{place}.decoded_payload")
+    sample = Sample(devices=devices, time_us=time_us, values=values)
+    return Parsed(items=(*_counted(uplink, devices), sample))
 
 
 def _parse_devices(value: object, place: str) -> tuple[str, ...]:
@@ -104,12 +107,9 @@ def _normalized_values(one: Mapping[str, object], at: str) -> tuple[tuple[str, f
     return tuple(values)
 
 
-def _numbers(decoded: Mapping[str, object], place: str) -> tuple[tuple[str, float], ...]:
-    found = [
-        (name, parse_number(value, f"{place}.{name}"))
-        for name, value in decoded.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
-    if len(found) > VALUES_MAX:
-        raise ParseError(place, f"has {len(found)} numbers, at most {VALUES_MAX} are taken")
-    return tuple(found)
+def _counted(uplink: Mapping[str, object], devices: tuple[str, ...]) -> tuple[Vital, ...]:
+    """Return the number that the device gave its uplink; `f_cnt` 0 is left out of JSON."""
+    count = uplink.get("f_cnt", 0)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        return ()
+    return (Vital(reader=devices[0], number=count, on_request=True, why="uplink"),)

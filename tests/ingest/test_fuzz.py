@@ -12,6 +12,7 @@ from tests.ingest.test_site import FILL, OBJECT, PACK, SENSOR
 
 SEED = 20_260_105
 ROUNDS = 6_000
+KINDS = ("reads", "samples", "line messages", "vitals")
 SEEDS = [
     R700,
     FX,
@@ -80,7 +81,7 @@ def test_whatever_comes_is_read_or_has_a_reason() -> None:
             payload = json.dumps(break_value(dice, value)).encode()
         outcome = Outcome(secret=SECRET)
         site.take_message(message(payload, "gate/x", n), outcome)
-        taken = sum(outcome.counts[kind] for kind in ("reads", "samples", "line messages"))
+        taken = sum(outcome.counts[kind] for kind in KINDS)
         assert taken or outcome.faults, f"seed {SEED}, round {n}: {payload!r}"
         became["taken"] += bool(taken)
         became["refused"] += bool(outcome.faults)

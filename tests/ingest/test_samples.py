@@ -23,7 +23,6 @@ READS = {
 FAULTS = {
     "impinj/r700_http_sse_lines.txt": ["disagree", "disagree"],
     "impinj/r700_mqtt_config.json": ["not a tag read"],
-    "zebra/fx9600_heartbeat_2023.json": ["'heartbeat'"],
 }
 TEMPERATURES = {
     "ruuvi/mqtt_no_timestamps.json": 28.66,
@@ -35,7 +34,7 @@ TEMPERATURES = {
 def test_a_tag_of_no_gs1_key_is_kept_as_it_is(shared_data: Path, name: str) -> None:
     items, faults = decode_file(shared_data, name)
     assert faults == []
-    assert all(isinstance(item, Read) for item in items)
+    assert all(isinstance(item, Read | Vital) for item in items)
     raw = [item.epc for item in items if isinstance(item, Read)]
     assert raw == [f"urn:epc:raw:{4 * len(one)}.x{one}" for one in READS[name]]
 
@@ -54,6 +53,13 @@ def test_a_logger_says_its_temperature(shared_data: Path, name: str) -> None:
     assert isinstance(sample, Sample)
     assert sample.devices[0] == "F4:1F:0C:28:CB:D6"
     assert dict(sample.values)["temperature"] == TEMPERATURES[name]
+
+
+def test_a_heartbeat_of_a_zebra_reader_says_that_it_lost_nothing(shared_data: Path) -> None:
+    items, faults = decode_file(shared_data, "zebra/fx9600_heartbeat_2023.json")
+    assert faults == []
+    (beat,) = (one for one in items if isinstance(one, Vital) and one.is_heartbeat)
+    assert (beat.state, beat.dropped) == ("online", 0)
 
 
 def test_a_birth_of_sparkplug_written_as_json_is_a_vital(shared_data: Path) -> None:
