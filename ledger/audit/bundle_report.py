@@ -14,7 +14,14 @@ from dataclasses import asdict, dataclass
 
 from ledger.audit.bundle import BundleAudit, BundleSummary
 from ledger.audit.finding import CHECKS, Finding, Findings, Result
-from ledger.audit.report import HEADLINES, NO_WITNESSES, PERMANENT, finding_lines, printable
+from ledger.audit.report import (
+    HEADLINES,
+    NO_WITNESSES,
+    PERMANENT,
+    finding_lines,
+    finding_to_json,
+    printable,
+)
 from ledger.audit.trustfile import Trust
 
 NO_TRUST = "Without --trust nobody's signature is known: name the log's trust.toml."
@@ -23,6 +30,8 @@ OTHER_RULES = (
     "compared; its evidence was looked at."
 )
 ISSUERS_SHOWN_MAX = 20
+_SHOWN = frozenset({1, 2, 4, 8, 9, 11, 12, 13})
+_BY_TRUST, _BY_ANSWER = frozenset({5, 6}), frozenset({14})
 _CHOSEN = (
     "That the bundle shows every event of the log that is about its item: its maker chose.",
     "That the log passed over no revocation: only an audit of the whole log finds that.",
@@ -43,6 +52,13 @@ class BundleReport:
     more: dict[int, int]
     undecided: Sequence[str]
     not_checked: Sequence[str]
+    trusted: bool = False
+
+    @property
+    def made(self) -> frozenset[int]:
+        """The numbers of the checks that were made, as far as a bundle shows anything."""
+        signed = _BY_TRUST if self.trusted else frozenset()
+        return _SHOWN | signed | (_BY_ANSWER if self.summary.answer_compared else frozenset())
 
 
 def report_bundle(data: bytes, trust: Trust | None, *, target: str) -> BundleReport:
@@ -60,6 +76,7 @@ def report_bundle(data: bytes, trust: Trust | None, *, target: str) -> BundleRep
         more=findings.not_kept(),
         undecided=undecided,
         not_checked=list(_list_not_checked(audit.summary, trust)),
+        trusted=trust is not None,
     )
 
 
@@ -98,7 +115,7 @@ def bundle_report_to_json(report: BundleReport) -> dict[str, object]:
         "origin": summary.origin,
         "size": summary.size,
         "result": report.result.value,
-        "findings": [asdict(finding) for finding in report.findings],
+        "findings": [finding_to_json(finding) for finding in report.findings],
         "more": {str(number): count for number, count in report.more.items()},
         "not_checked": list(report.not_checked),
         "undecided": list(report.undecided),

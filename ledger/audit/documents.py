@@ -9,7 +9,9 @@ the one that was received. One that is cited must be there, or be erased togethe
 event of its own; one that nobody cites has no business there, unless events were erased,
 which may have cited it.
 
-In memory are 32 bytes for each document.
+In memory are the hashes of so many documents at most. Where there are more, those whose hash is
+below a limit are followed, which is halved as often as it takes, and `left_out` says so; that a
+document has the hash under which it is kept is looked at for all.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -19,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Final
 
 from ledger.audit.finding import Finding
 from ledger.audit.stored import check_row
@@ -27,7 +30,11 @@ from ledger.epcis.parts import OTHER
 from ledger.projection import ShownEvent
 from ledger.tlog.merkle import HASH_SIZE
 
+DOCUMENTS_MAX: Final = 400_000
+
 _MARK = EVIDENCE_FIELD.encode()
+_FIRST: Final = 4
+"""How many bytes of a hash are compared with the limit."""
 
 
 @dataclass(slots=True)
@@ -39,21 +46,38 @@ class DocumentAudit:
     _any_erased: bool = False
     _any_unknown: bool = False
     """Whether all events of an entry were erased, so that nobody knows what they cited."""
+    documents_max: int = DOCUMENTS_MAX
+    _limit: int = 1 << 8 * _FIRST
+    uncited: int = 0
+    """The documents that no event left cites, which may have been to be erased."""
+
+    @property
+    def left_out(self) -> bool:
+        """Whether some documents were not followed."""
+        return self._limit < 1 << 8 * _FIRST
+
+    def take_unknown(self) -> None:
+        """Note that nobody knows what the events of some entry cite."""
+        self._any_erased = self._any_unknown = True
 
     def take_events(self, index: int, shown: Sequence[ShownEvent | None]) -> None:
         """Note what the events of entry `index` cite; None was erased."""
         digests = {one for event in shown if event for one in _cited_by(event)}
         self.take_cited(index, digests)
         if None in shown:
-            self._may_be_erased |= digests
+            self._may_be_erased |= set(filter(self._is_followed, digests))
             self._any_erased = True
             self._any_unknown |= not digests
 
     def take_cited(self, index: int, digests: Iterable[bytes]) -> None:
         """Note what the events of entry `index`, none of them erased, cite."""
-        for digest in digests:
+        for digest in filter(self._is_followed, digests):
             if index < self._cited.get(digest, index + 1):
                 self._cited[digest] = index
+        while len(self._cited) + len(self._may_be_erased) > self.documents_max:
+            self._limit //= 2
+            self._cited = {d: at for d, at in self._cited.items() if self._is_followed(d)}
+            self._may_be_erased = set(filter(self._is_followed, self._may_be_erased))
 
     def check_rows(self, rows: Iterable[Sequence[object]]) -> Iterator[Finding]:
         """Yield what is wrong with the rows of `document`, and which are missing."""
@@ -76,8 +100,13 @@ class DocumentAudit:
                 yield _missing(index, digest, "was erased, and none of its events was")
         elif sha256(data).digest() != digest:
             yield _finding(index, digest, digest.hex(), sha256(data).hexdigest())
-        elif index is None and not self._any_erased:
-            yield _finding(None, digest, "no such row", "a document that nobody cites")
+        elif index is None and self._is_followed(digest):
+            if not self._any_erased:
+                yield _finding(None, digest, "no such row", "a document that nobody cites")
+            self.uncited += 1
+
+    def _is_followed(self, digest: bytes) -> bool:
+        return int.from_bytes(digest[:_FIRST], "big") < self._limit
 
 
 def _cited_by(event: ShownEvent) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ disagree the signed root says which of the two was changed. What is there and is
 EPCIS event is noted (check 13): the ledger keeps what was signed.
 
 The rows come in the order of (idx, position), along with the entries. In memory are the
-commitments of one statement, and the places of erased events until their notice comes.
+commitments of one statement, and what `ledger.audit.erasures` remembers.
 Captures of which every event is there are handed out to be judged elsewhere
 (`ledger.audit.chunk`); those that are odd come back here to be looked at.
 
@@ -16,18 +16,18 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ledger.audit.erasures import Erasures, Source
 from ledger.audit.finding import Finding
 from ledger.audit.identity import find_foreign, find_other_identity
-from ledger.audit.rows import Cursor
+from ledger.audit.rows import EVENT_READ_BYTES_MAX, Cursor
 from ledger.audit.stored import check_row, describe_row, row_index
 from ledger.disclosure import commitment, decode_event, events_root, shown_parts, withheld
 from ledger.errors import ParseError
 from ledger.projection import ShownEvent, event_row_id, parse_shown, split_row_id
-from ledger.statement import Capture, Erasure, Statement
+from ledger.statement import Capture, Statement
 from ledger.tlog.merkle import Hash
 
-_ANYBODYS = "privacy"
-_ITS_PARTYS = "party"
+SHOWN_BYTES_MAX = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -55,7 +55,8 @@ class EventAudit:
     """The stored events, compared as the entries come along.
 
     `shown` are the events of the entry that was checked last, as far as they are kept (None
-    for an erased one), or None if not all of them can be read. `prefixes` are the GS1 company
+    for an erased one), or None if not all of them can be read; `unread` counts the statements
+    whose events are too long for that. `prefixes` are the GS1 company
     prefixes of the key that signed the entry that is checked next.
     """
 
@@ -64,15 +65,13 @@ class EventAudit:
     counts: EventCounts = field(default_factory=EventCounts)
     shown: list[ShownEvent | None] | None = None
     prefixes: tuple[str, ...] = ()
-    _erased: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+    unread: int = 0
+    _shown_bytes: int = 0
+    erasures: Erasures = field(default_factory=Erasures)
 
-    def erased(self) -> dict[int, tuple[str, bytes]]:
-        """Return the events without data whose notice has not come yet, by row id."""
-        return dict(self._erased)
-
-    def resume(self, erased: Mapping[int, tuple[str, bytes]]) -> None:
+    def resume(self, erased: Mapping[int, Source]) -> None:
         """Go on with events that had no notice yet."""
-        self._erased.update(erased)
+        self.erasures.resume(erased)
         self.counts.erased += len(erased)
 
     def take_capture(self, index: int, body: Capture) -> list[tuple[bytes, bytes]] | None:
@@ -113,19 +112,11 @@ class EventAudit:
         else:
             yield from (_stray(row) for row in self._rows_of(index))
 
-    def check_notice(self, erasure: Erasure, *, statement: Statement, role: str) -> None:
-        """Take note of an erasure notice; one without the right to erase changes nothing."""
-        for index, position in erasure.positions:
-            place = event_row_id(index, position)
-            source = self._erased.get(place)
-            if source is not None and _may_erase(statement, role, source):
-                del self._erased[place]
-
     def finish(self) -> Iterator[Finding]:
         """Yield the events that no entry has, and the ones that nobody says were erased."""
         for row in self.rows.rest():
             yield check_row("event", row) or _stray(row)
-        for place in self._erased:
+        for place, _ in self.erasures.unsettled():
             index, position = split_row_id(place)
             self.counts.erased -= 1
             self.counts.missing += 1
@@ -150,7 +141,7 @@ class EventAudit:
         rows: Iterable[Sequence[object]],
     ) -> Iterator[Finding]:
         kept: list[_Kept] = []
-        self.shown = []
+        self.shown, self._shown_bytes = [], 0
         position = 0
         for row in rows:
             wrong = check_row("event", row)
@@ -168,7 +159,9 @@ class EventAudit:
             kept.append(event)
         if position < body.count:
             yield from self._missing(index, position, body.count)
-        if len(self.shown) != body.count:
+        if self._too_long():
+            self.unread += 1
+        if self._too_long() or len(self.shown) != body.count:
             self.shown = None
         yield from _check_root(index, kept, body)
 
@@ -193,7 +186,7 @@ class EventAudit:
         if data is None:
             self.counts.erased += 1
             place = event_row_id(index, position)
-            self._erased[place] = (statement.iss, statement.kid)
+            self.erasures.take_erased(place, (statement.iss, statement.kid))
             self._show(None)
             return _Kept(position, Hash(stored), None)
         assert isinstance(data, bytes)
@@ -213,13 +206,21 @@ class EventAudit:
         self.counts.withheld += bool(hidden)
         shown = ShownEvent(stored, shown_parts(event), hidden)
         self._show(shown)
-        if self.epcis:
+        if self.epcis and len(data) <= EVENT_READ_BYTES_MAX:
             yield from _check_epcis(index, position, shown, self.prefixes)
         return _Kept(position, Hash(stored), commitment(event))
 
     def _show(self, shown: ShownEvent | None) -> None:
-        if self.shown is not None:
+        assert self.shown is not None
+        size = sum(len(part or b"") for part in shown.parts) if shown is not None else 0
+        self._shown_bytes += SHOWN_BYTES_MAX if size > EVENT_READ_BYTES_MAX else size
+        if self._too_long():
+            self.shown.clear()
+        else:
             self.shown.append(shown)
+
+    def _too_long(self) -> bool:
+        return self._shown_bytes > SHOWN_BYTES_MAX
 
 
 def _check_root(index: int, kept: Sequence[_Kept], body: Capture) -> Iterator[Finding]:
@@ -254,13 +255,6 @@ def _changed(
         f"Event {kept.position} of entry {index} is not the one that was committed to: "
         f"its {column} was changed.",
     )
-
-
-def _may_erase(statement: Statement, role: str, source: tuple[str, bytes]) -> bool:
-    iss, kid = source
-    if role == _ANYBODYS:
-        return True
-    return statement.iss == iss and (role == _ITS_PARTYS or statement.kid == kid)
 
 
 def _reaches(row: Sequence[object], index: int) -> bool:

@@ -189,7 +189,8 @@ class Finding:
 
     `index` is the entry it concerns (for a checkpoint the last entry that it covers), or
     None where no entry can be named. `who` and `todo` are those of the check unless the
-    finding knows better. A `remark` does not change the result, whatever the check.
+    finding knows better. A `remark` does not change the result, whatever the check; a
+    `breach` says that the evidence holds, but not a duty that it names.
     """
 
     check: int
@@ -201,6 +202,7 @@ class Finding:
     who: str = ""
     todo: str = ""
     remark: bool = False
+    breach: bool = False
 
     def __post_init__(self) -> None:
         check = CHECKS[self.check]
@@ -210,7 +212,9 @@ class Finding:
     @property
     def weight(self) -> Weight:
         """What the finding does to the result."""
-        return Weight.NOTE if self.remark else CHECKS[self.check].weight
+        if self.remark:
+            return Weight.NOTE
+        return Weight.POLICY if self.breach else CHECKS[self.check].weight
 
 
 class Findings:

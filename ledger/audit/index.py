@@ -15,6 +15,7 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from itertools import chain
 
 from ledger.audit.finding import Finding
 from ledger.audit.stored import show
@@ -31,7 +32,8 @@ from ledger.statement import Capture, Erasure, Statement
 
 Row = Sequence[object]
 
-DEFERRED_MAX = 10_000
+DEFERRED_MAX = 50_000
+"""How many findings are held back at most, over all statements that lost events."""
 EVENT_COLUMNS = tuple(one.name for one in fields(EventRow))
 _ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
 
@@ -48,6 +50,7 @@ class IndexAudit:
         self._progress = list(progress)
         self._next = self._read_progress()
         self._deferred: dict[int, tuple[set[int], list[Finding]]] = {}
+        self._held = 0
         self.rows = 0
 
     @property
@@ -87,16 +90,25 @@ class IndexAudit:
             )
             mentions.setdefault(mention.eid, set()).add(named)
         erased = {position for position, event in enumerate(shown) if event is None}
-        findings: list[Finding] = []
         for position in range(len(shown)):
             eid = event_row_id(index, position)
             yield from self._strays(eid)
-            findings += self._check_event(eid, rows.get(eid))
-            findings += self._check_mentions(eid, mentions.get(eid, set()))
-        if not erased or len(self._deferred) >= DEFERRED_MAX:
-            yield from findings
-        elif findings:
-            self._deferred[index] = erased, findings
+            found = chain(
+                self._check_event(eid, rows.get(eid)),
+                self._check_mentions(eid, mentions.get(eid, set())),
+            )
+            yield from self._defer(index, erased, found) if erased else found
+
+    def _defer(
+        self, index: int, erased: set[int], findings: Iterable[Finding]
+    ) -> Iterator[Finding]:
+        """Hold `findings` back until all of `erased` are said to be; yield what is too much."""
+        for finding in findings:
+            if self._held >= DEFERRED_MAX:
+                yield finding
+                continue
+            self._held += 1
+            self._deferred.setdefault(index, (erased, []))[1].append(finding)
 
     def check_notice(self, index: int, erasure: Erasure) -> Iterator[Finding]:
         """Yield what is wrong with rows of statements that entry `index` says lost events.
@@ -108,6 +120,7 @@ class IndexAudit:
             erased.discard(position)
             if not erased:
                 self._deferred.pop(entry, None)
+                self._held -= len(findings)
                 yield from findings
 
     def skip_entry(self, index: int) -> None:
@@ -136,22 +149,25 @@ class IndexAudit:
             yield _finding(mention[0], "mention", "no such row", show_row(mention))
 
     def _check_event(self, eid: int, expected: Row | None) -> Iterator[Finding]:
-        found = self._events.at(eid)
-        self.rows += len(found)
-        if expected is None:
-            yield from (_finding(eid, "event", "no such row", show_row(row)) for row in found)
-            return
-        if not found:
+        found = False
+        for row in self._events.at(eid):
+            self.rows += 1
+            if expected is None or found:
+                yield _finding(eid, "event", "no such row", show_row(row))
+            else:
+                yield from _differences(eid, expected, row)
+            found = True
+        if expected is not None and not found:
             yield _finding(eid, "event", "a row", "no such row")
-        for row in found[:1]:
-            yield from _differences(eid, expected, row)
 
     def _check_mentions(self, eid: int, expected: set[Row]) -> Iterator[Finding]:
-        found: set[Row] = {tuple(row) for row in self._mentions.at(eid)}
-        self.rows += len(found)
-        for row in sorted(found - expected, key=repr):
-            yield _finding(eid, "mention", "no such row", show_row(row))
-        for row in sorted(expected - found, key=repr):
+        for row in self._mentions.at(eid):
+            self.rows += 1
+            if tuple(row) in expected:
+                expected.remove(tuple(row))
+            else:
+                yield _finding(eid, "mention", "no such row", show_row(row))
+        for row in sorted(expected, key=repr):
             yield _finding(eid, "mention", show_row(row), "no such row")
 
 
@@ -168,12 +184,10 @@ class _Cursor:
         while self._row is not None and not self._reaches(self._row, value):
             yield self._take()
 
-    def at(self, value: int) -> list[Row]:
+    def at(self, value: int) -> Iterator[Row]:
         """Take the rows with just that value."""
-        found = []
         while self._row is not None and self._row[self._column] == value:
-            found.append(self._take())
-        return found
+            yield self._take()
 
     def skip(self, start: int, end: int) -> None:
         """Drop the rows with a value from `start` to `end`, which come next."""

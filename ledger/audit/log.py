@@ -15,7 +15,6 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
-from types import MappingProxyType
 
 from ledger.audit.chain import Linked, follow_chain, read_entries
 from ledger.audit.chunk import JudgeChunk
@@ -26,7 +25,7 @@ from ledger.audit.finding import Finding
 from ledger.audit.fork import ForkProof, make_fork
 from ledger.audit.handout import Handout
 from ledger.audit.index import IndexAudit
-from ledger.audit.lookups import Lookup
+from ledger.audit.lookups import CHECK_OF_LOOKUP, Lookup, rows_of
 from ledger.audit.roots import Claim, Roots, check_signed
 from ledger.audit.rows import Cursor
 from ledger.audit.runs import Run, RunReader
@@ -38,13 +37,9 @@ from ledger.audit.summary import LogSummary
 from ledger.audit.tree import AuditTree, LostError
 from ledger.audit.trustfile import Trust
 from ledger.entry import Entry, entry_leaf
-from ledger.projection import event_row_id
 from ledger.statement import NO_HASH, Capture, Erasure, Statement
 from ledger.tlog.merkle import Hash, TreeSize, prove_consistency_from
 from ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH
-from ledger.trust.state import kids_about
-
-_CHECK_OF_LOOKUP = MappingProxyType({"chain": 10, "key_entry": 9, "notice": 11})
 
 
 class LogAudit:
@@ -96,7 +91,7 @@ class LogAudit:
         )
         self._lookups = {
             table: Lookup(table, evidence.batches(table, start), check=check)
-            for table, check in _CHECK_OF_LOOKUP.items()
+            for table, check in CHECK_OF_LOOKUP.items()
         }
 
     def compare_with(self, state: AuditorState) -> None:
@@ -217,7 +212,7 @@ class LogAudit:
         if LOOKUPS.issubset(self._evidence.tables):
             for table, lookup in self._lookups.items():
                 numbered = enumerate(run.statements, start=run.first)
-                rows = [_rows_of(table, index, statement) for index, statement in numbered]
+                rows = [rows_of(table, index, statement) for index, statement in numbered]
                 yield from lookup.compare_run(run.first, rows)
         if self.tree.size == self._pause:
             self.folded = self._fold(run)
@@ -228,7 +223,7 @@ class LogAudit:
             time_us=run.entries[-1].record_time_us,
             last_leaf=run.leaves[-1],
             trust=copy_trust(self._statements.state),
-            erased=self._events.erased(),
+            erased=dict(self._events.erasures.unsettled()),
             heard=dict(self._statements.clocks.heard),
         )
 
@@ -243,7 +238,7 @@ class LogAudit:
         yield from self._statements.check(linked)
         if LOOKUPS.issubset(self._evidence.tables):
             for table, lookup in self._lookups.items():
-                rows = None if statement is None else _rows_of(table, index, statement)
+                rows = None if statement is None else rows_of(table, index, statement)
                 yield from lookup.compare(index, rows)
         yield from self._check_events(index, linked.entry, statement)
 
@@ -260,13 +255,19 @@ class LogAudit:
         elif not self._hand_out(index, statement):
             self._events.prefixes = self._prefixes(statement)
             yield from self._events.check_entry(index, statement)
-            shown = self._events.shown or ()
-            self._documents.take_events(index, shown)
-            if self._story is not None:
-                self._story.take_events(index, shown)
+            self._take_shown(index, statement)
             if self._index is not None:
                 yield from self._check_index(index, entry, statement, self._index)
         yield from self._handout.go_on()
+
+    def _take_shown(self, index: int, statement: Statement | None) -> None:
+        """Tell documents and story what the events of entry `index` are."""
+        shown = self._events.shown
+        if shown is None and (statement is None or isinstance(statement.body, Capture)):
+            self._documents.take_unknown()
+        self._documents.take_events(index, shown or ())
+        if self._story is not None:
+            self._story.take_events(index, shown or ())
 
     def _hand_out(self, index: int, statement: Statement | None) -> bool:
         """Give the events of a capture to whoever judges chunks, if they can be given."""
@@ -313,7 +314,7 @@ class LogAudit:
     def _take_notice(self, index: int, statement: Statement) -> Iterator[Finding]:
         if isinstance(statement.body, Erasure):
             role = self._statements.role_of(statement)
-            self._events.check_notice(statement.body, statement=statement, role=role)
+            self._events.erasures.take_notice(index, statement.body, statement, role)
             if self._index is not None:
                 yield from self._index.check_notice(index, statement.body)
 
@@ -330,6 +331,7 @@ class LogAudit:
                     yield from lookup.finish()
             if "event" in evidence.tables:
                 yield from self._events.finish()
+                yield from self._check_named()
             yield from self._statements.finish(int(self.tree.size) - 1)
         if self.checks_documents:
             documents = chain.from_iterable(evidence.batches("document"))
@@ -340,6 +342,14 @@ class LogAudit:
             yield from self._story.finish()
             self.summary.story_left_out = self._story.left_out
         self._sum_up(roots)
+
+    def _check_named(self) -> Iterator[Finding]:
+        """Look once more at the events that notices name and that were not seen erased."""
+        erasures = self._events.erasures
+        lowest = erasures.lowest_named
+        if lowest is not None:
+            rows = chain.from_iterable(self._evidence.batches("event", lowest))
+            yield from erasures.check_named(rows, self._statements.source_of)
 
     @property
     def checks_documents(self) -> bool:
@@ -365,16 +375,7 @@ class LogAudit:
         summary.signatures = self._handout.signatures
         summary.unjudged = self._statements.unjudged
         summary.events = self._events.counts
-
-
-def _rows_of(table: str, index: int, statement: Statement) -> list[tuple[object, ...]]:
-    """Return the rows of `table` that follow from the statement in entry `index`."""
-    match table, statement.body:
-        case "chain", _:
-            return [(statement.kid, statement.epoch, statement.seq, index)]
-        case "key_entry", _:
-            return [(kid, index) for kid in kids_about(statement)]
-        case _, Erasure(positions=positions):
-            return [(event_row_id(*place), index) for place in positions]
-        case _:
-            return []
+        summary.erasures_left_out = self._events.erasures.left_out
+        summary.documents_left_out = self._documents.left_out
+        summary.documents_uncited = self._documents.uncited
+        summary.unread = self._events.unread

@@ -8,10 +8,16 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 
 from ledger.audit.finding import Finding
 from ledger.audit.rows import Batches, Cursor
 from ledger.audit.stored import TABLES, check_row, describe_row, row_index
+from ledger.projection import event_row_id
+from ledger.statement import Erasure, Statement
+from ledger.trust.state import kids_about
+
+CHECK_OF_LOOKUP = MappingProxyType({"chain": 10, "key_entry": 9, "notice": 11})
 
 
 class Lookup:
@@ -75,3 +81,16 @@ class Lookup:
             computed=describe_row(self._table, row),
             what=f"The {describe_row(self._table, row)} does not follow from any entry.",
         )
+
+
+def rows_of(table: str, index: int, statement: Statement) -> list[tuple[object, ...]]:
+    """Return the rows of `table` that follow from the statement in entry `index`."""
+    match table, statement.body:
+        case "chain", _:
+            return [(statement.kid, statement.epoch, statement.seq, index)]
+        case "key_entry", _:
+            return [(kid, index) for kid in kids_about(statement)]
+        case _, Erasure(positions=positions):
+            return [(event_row_id(*place), index) for place in positions]
+        case _:
+            return []

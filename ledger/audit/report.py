@@ -126,7 +126,8 @@ def _skipped(summary: LogSummary, scope: Scope) -> Iterator[str]:
     if summary.resumed_at:
         yield (
             f"The first {summary.resumed_at} entries: this auditor has verified them before, "
-            "and they were not read again (--since)."
+            "and they were not read again, nor their events: one that was changed or erased "
+            "without notice since then is not missed (--since)."
         )
     if scope.sample > 1:
         yield (
@@ -135,6 +136,21 @@ def _skipped(summary: LogSummary, scope: Scope) -> Iterator[str]:
         )
     if summary.story_left_out:
         yield f"The physical story of {summary.story_left_out} events: they are too many."
+    if summary.documents_left_out:
+        yield (
+            "Whether all received documents are there, and cited: they are too many, so that "
+            "only a part was followed, drawn by their hashes."
+        )
+    if summary.documents_uncited:
+        yield (
+            f"Whether {summary.documents_uncited} received documents that no event left cites "
+            "were to be erased together with the events that did."
+        )
+    if summary.unread:
+        yield (
+            f"What the events of {summary.unread} statements say, and which documents they "
+            "cite: they are too long to be read."
+        )
     if scope.sample == 1 and summary.events.skipped:
         yield f"{summary.events.skipped} events: they are not here, or not asked for."
 
@@ -147,7 +163,7 @@ def report_to_json(report: Report) -> dict[str, object]:
         "origin": summary.origin,
         "size": summary.size,
         "result": report.result.value,
-        "findings": [_finding_to_json(finding) for finding in report.findings],
+        "findings": [finding_to_json(finding) for finding in report.findings],
         "more": {str(number): count for number, count in report.more.items()},
         "not_checked": list(report.not_checked),
         "undecided": list(report.undecided),
@@ -169,7 +185,8 @@ def report_to_json(report: Report) -> dict[str, object]:
     }
 
 
-def _finding_to_json(finding: Finding) -> dict[str, object]:
+def finding_to_json(finding: Finding) -> dict[str, object]:
+    """Return the finding as a JSON object."""
     return asdict(finding) | {"weight": finding.weight.value}
 
 
@@ -192,7 +209,7 @@ def _escape(match: re.Match[str]) -> str:
 HEADLINES = {
     Result.VERIFIED: "VERIFIED: everything that was checked holds.",
     Result.TAMPERED: "TAMPERING FOUND: what is stored is not what was signed and logged.",
-    Result.POLICY: "POLICY NOT MET: the evidence holds, but not what the trust file asks for.",
+    Result.POLICY: "POLICY NOT MET: the evidence holds, but somebody did not do a duty.",
     Result.UNDECIDED: "CANNOT JUDGE: nothing wrong was found, but too little could be checked.",
 }
 

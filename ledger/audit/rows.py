@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from ledger.tlog.merkle import HASH_SIZE
 
 EVENTS_AT_ONCE_MAX = 1024
-EVENT_BYTES_AT_ONCE_MAX = 8 * 1024 * 1024
+EVENT_BYTES_AT_ONCE_MAX = 4 * 1024 * 1024
+EVENT_READ_BYTES_MAX = 1024 * 1024
+"""How long an event may be to be read for what it says, which can take a hundred times that."""
 
 Row = Sequence[object]
 Batches = Iterable[Sequence[Row]]
@@ -54,7 +56,7 @@ class Cursor:
         Returns None, and takes nothing, if the rows (idx, position, commitment, data) are not
         just that, or are too many or too long to be held at once.
         """
-        if count > EVENTS_AT_ONCE_MAX or not self._fill(count):
+        if count > EVENTS_AT_ONCE_MAX or not self._fill(count, EVENT_BYTES_AT_ONCE_MAX):
             return None
         rows = self._held[self._at : self._at + count]
         events: list[tuple[bytes, bytes]] = []
@@ -64,7 +66,7 @@ class Cursor:
                 return None
             if type(commitment) is not bytes or type(data) is not bytes:
                 return None
-            if len(commitment) != HASH_SIZE:
+            if len(commitment) != HASH_SIZE or len(data) > EVENT_READ_BYTES_MAX:
                 return None
             held += len(data)
             events.append((commitment, data))
@@ -81,12 +83,21 @@ class Cursor:
         while (row := self.take()) is not None:
             yield row
 
-    def _fill(self, count: int) -> bool:
-        """Hold at least `count` rows; tell whether there were as many."""
+    def _fill(self, count: int, most: int | None = None) -> bool:
+        """Hold at least `count` rows; tell whether there were as many.
+
+        With `most` no more batches are taken once the last columns held are longer.
+        """
         while len(self._held) - self._at < count:
+            if most is not None and self._held_bytes() > most:
+                return False
             batch = next(self._batches, None)
             if batch is None:
                 return False
             self._held = [*self._held[self._at :], *batch]
             self._at = 0
         return True
+
+    def _held_bytes(self) -> int:
+        values = (row[-1] for row in self._held[self._at :])
+        return sum([len(value) for value in values if isinstance(value, bytes | str)])

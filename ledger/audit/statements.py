@@ -209,6 +209,14 @@ class StatementAudit:
         except LostError:
             return None
 
+    def source_of(self, index: int) -> tuple[str, bytes] | None:
+        """Return issuer and key of an earlier statement, or None if they cannot be known."""
+        try:
+            statement = self._past.statement_at(index)
+        except LostError:
+            return None
+        return statement.iss, statement.kid
+
     def _check_note(self, index: int, size: int, statement: Statement) -> Iterator[Finding]:
         """Yield that a checkpoint which a source has seen is not stored any more."""
         if size == self._noted:

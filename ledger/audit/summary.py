@@ -22,6 +22,10 @@ class LogSummary:
     witnesses: Sequence[str] = ()
     resumed_at: int = 0
     story_left_out: int = 0
+    erasures_left_out: int = 0
+    documents_left_out: bool = False
+    documents_uncited: int = 0
+    unread: int = 0
     signed_size: int | None = None
     statements: Counter[str] = field(default_factory=Counter)
     keys: int = 0

@@ -13,11 +13,12 @@ Pure: no I/O, no clock, no randomness.
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol
 from xml.sax.saxutils import escape, quoteattr
 
 from ledger.audit.finding import CHECKS, Finding, Weight
-from ledger.audit.report import Report, printable
+from ledger.audit.report import printable
 
 COLUMNS = ("check", "name", "weight", "index", "field", "expected", "computed", "what")
 
@@ -39,7 +40,27 @@ _FORMULA_STARTS = (
 )
 
 
-def format_csv(report: Report) -> str:
+class Tabled(Protocol):
+    """A report of an audit of whatever it was."""
+
+    @property
+    def target(self) -> str:
+        """What was audited."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What was found."""
+
+    @property
+    def undecided(self) -> Sequence[str]:
+        """Why it cannot be judged, if so."""
+
+    @property
+    def made(self) -> Collection[int]:
+        """The numbers of the checks that were made."""
+
+
+def format_csv(report: Tabled) -> str:
     """Return the findings as CSV (RFC 4180)."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -58,7 +79,7 @@ def harmless(cell: str) -> str:
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown
 
 
-def format_junit(report: Report) -> str:
+def format_junit(report: Tabled) -> str:
     """Return the report as JUnit XML, one test case for each check."""
     found: dict[int, list[Finding]] = {}
     for finding in report.findings:
@@ -80,7 +101,7 @@ def format_junit(report: Report) -> str:
     )
 
 
-def _case(number: int, found: list[Finding], report: Report) -> str:
+def _case(number: int, found: list[Finding], report: Tabled) -> str:
     check = CHECKS[number]
     head = (
         '  <testcase classname="tagtrail.verify" '

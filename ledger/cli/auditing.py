@@ -33,12 +33,12 @@ from ledger.client.files import (
     EVIDENCE_NAME,
     IndexFiles,
     LedgerFiles,
-    UnreadableError,
-    read_bounded,
     read_own_trust,
     read_trust,
 )
-from ledger.client.tilelog import open_export, open_url
+from ledger.client.reading import UnreadableError, read_bounded
+from ledger.client.served import open_url
+from ledger.client.tilelog import open_export
 from ledger.errors import ParseError, TagtrailError
 from ledger.tlog.checkpoint import parse_signed_checkpoint
 
@@ -186,6 +186,11 @@ def _run(
     outcome.findings.extend(audit.run())
     if not outcome.undecided and not audit.summary.checkpoint_size:
         outcome.undecided.append("No checkpoint that the log signed covers any entry.")
+    left_out = audit.summary.erasures_left_out
+    if left_out:
+        outcome.undecided.append(
+            f"{left_out} erased events, or notices of erasure, were too many to be compared."
+        )
 
 
 def _resume(audit: LogAudit, state: AuditorState, outcome: _Outcome) -> None:
@@ -280,11 +285,14 @@ def _write_files(outcome: _Outcome, options: Options, result: Result) -> list[st
     audit = outcome.audit
     if audit is None:
         return []
-    if any(finding.check == CONSISTENCY for finding in outcome.findings.kept()):
-        return [_write_fork(audit, options.fork or Path(FORK_NAME))]
-    if options.state_file is None or result not in (Result.VERIFIED, Result.POLICY):
-        return []
-    return [_write_state(audit, options.state_file, options.scope)]
+    try:
+        if any(finding.check == CONSISTENCY for finding in outcome.findings.kept()):
+            return [_write_fork(audit, options.fork or Path(FORK_NAME))]
+        if options.state_file is None or result not in (Result.VERIFIED, Result.POLICY):
+            return []
+        return [_write_state(audit, options.state_file, options.scope)]
+    except OSError as error:  # What was found is said all the same.
+        return [f"NOT WRITTEN: {error.filename}: {error.strerror}."]
 
 
 def _write_fork(audit: LogAudit, path: Path) -> str:

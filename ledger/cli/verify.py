@@ -5,11 +5,17 @@ needs no database toolkit and no server, and a network only for a log that is se
 always ends.
 """
 
+import io
 import json
+import os
 import secrets
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import typer
@@ -21,13 +27,13 @@ from ledger.audit.bundle_report import (
 )
 from ledger.audit.finding import Result
 from ledger.audit.fork import FORK_BYTES_MAX, parse_fork, verify_fork
-from ledger.audit.report import format_report, printable, report_to_json
+from ledger.audit.report import HEADLINES, format_report, printable, report_to_json
 from ledger.audit.scope import ALL_CHECKS, ON_REQUEST, SAMPLE_MAX, Scope, parse_checks
-from ledger.audit.tables import format_csv, format_junit
+from ledger.audit.tables import Tabled, format_csv, format_junit
 from ledger.cli.auditing import Options, audit_folder, audit_target, load_trust
 from ledger.cli.progress import show_progress
 from ledger.client.bundlefile import read_bundle
-from ledger.client.files import read_bounded
+from ledger.client.reading import read_bounded
 from ledger.errors import TagtrailError, VerificationError
 
 __all__ = ["app", "audit_folder"]
@@ -36,6 +42,9 @@ SEED_BYTES = 8
 INDEX_CHECK, CUSTODY_CHECK = 14, 15
 _SERVED = frozenset({"http", "https"})
 _POSTGRESQL = frozenset({"postgresql", "postgres"})
+NOTHING_CHECKED = "Everything: the audit did not end, and says nothing about its target."
+
+T = TypeVar("T")
 
 app = typer.Typer(add_completion=False)
 
@@ -100,67 +109,145 @@ def verify(  # noqa: PLR0913 - a command's options are its arguments
     as_json: AsJson = False,
 ) -> None:
     """Verify a ledger's evidence: 0 verified, 1 tampered, 2 policy, 3 cannot judge, 4 usage."""
+    for stream in (sys.stdout, sys.stderr):  # A terminal that cannot write it gets an escape.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     path = _parse_target(target)
+    tables = Tables(junit, csv)
     if path is not None and path.is_file():
-        _verify_file(path, trust, as_json=as_json, refused=_given(index, custody, state, since))
-    if since and state is None:
-        raise typer.BadParameter("needs --state FILE", param_hint="--since")
+        given = {
+            "--index": index,
+            "--custody": custody,
+            "--checks": checks,
+            "--sample": sample != 1,
+            "--seed": seed,
+            "--state": state,
+            "--since": since,
+            "--fork": fork,
+            "--processes": processes,
+        }
+        _verify_file(path, trust, tables, as_json=as_json, given=given)
     options = Options(
         trust_file=trust,
         index=index,
         scope=Scope(
             checks=_parse_checks(checks, index=index, custody=custody),
             sample=sample,
-            seed=_parse_seed(seed) if sample > 1 else b"",
+            seed=_parse_seed(seed, sample=sample),
         ),
         processes=processes,
         state_file=state,
         since=since,
         fork=fork,
     )
-    if index and (path is None or since):
-        raise typer.BadParameter(
-            "is for a ledger's folder, audited whole", param_hint="--index"
-        )
+    _refuse_combinations(options, served=path is None)
     if not as_json:
         options = options.with_progress(show_progress)
-    report = audit_target(target, options)
-    for file, text in ((junit, format_junit), (csv, format_csv)):
-        if file is not None:
-            file.write_text(text(report), encoding="utf-8", newline="")
-    if as_json:
-        typer.echo(json.dumps(report_to_json(report), indent=2))
-    else:
-        for line in format_report(report):
-            typer.echo(line)
+    report = _judge(target, lambda: audit_target(target, options), as_json=as_json)
+    _print(
+        [json.dumps(report_to_json(report), indent=2)] if as_json else format_report(report),
+        report.result,
+    )
+    tables.write(report)
     raise typer.Exit(report.result.exit_code)
+
+
+def _refuse_combinations(options: Options, *, served: bool) -> None:
+    """Refuse what would be passed over in silence."""
+    wants_custody = options.scope.wants(CUSTODY_CHECK)
+    if options.since and options.state_file is None:
+        raise typer.BadParameter("needs --state FILE", param_hint="--since")
+    if options.fork is not None and options.state_file is None:
+        why = "needs --state FILE: a fork shows beside what was seen before"
+        raise typer.BadParameter(why, param_hint="--fork")
+    if options.index and (served or options.since):
+        why = "is for a ledger's folder, audited whole"
+        raise typer.BadParameter(why, param_hint="--index")
+    if wants_custody and (served or options.since):
+        why = "needs all events: it is for a ledger's folder or an export, audited whole"
+        raise typer.BadParameter(why, param_hint="--custody")
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Where the findings go besides, for other programs."""
+
+    junit: Path | None
+    csv: Path | None
+
+    def write(self, report: Tabled) -> None:
+        """Write the files that were asked for; exit with 4 where one cannot be written."""
+        for file, text in ((self.junit, format_junit), (self.csv, format_csv)):
+            if file is not None:
+                try:
+                    file.write_text(text(report), encoding="utf-8", newline="")
+                except OSError as error:
+                    why = f"{file} cannot be written: {error.strerror}"
+                    raise TagtrailError(why) from error
+
+
+def _judge(target: str, audit: Callable[[], T], *, as_json: bool) -> T:
+    """Return what `audit` returns; where it breaks, that is no verdict, but exit code 3."""
+    try:
+        return audit()
+    except (typer.Exit, typer.TyperException):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        result, what = Result.UNDECIDED, f"{type(error).__name__}: {error}"
+        why = f"The audit broke off, which is a fault of its own: {what}"
+        broken: dict[str, object] = {"target": target, "result": result.value, "findings": []}
+        broken |= {"undecided": [why], "not_checked": [NOTHING_CHECKED]}
+        lines = [HEADLINES[result], "", f"  undecided   {why}", "", "Not checked:"]
+        lines.append(f"  - {NOTHING_CHECKED}")
+        _print([json.dumps(broken, indent=2)] if as_json else map(printable, lines), result)
+        raise typer.Exit(result.exit_code) from error
+
+
+def _print(lines: Iterable[str], result: Result) -> None:
+    """Print `lines`; if nobody reads them any more, the exit code still says the result."""
+    try:
+        for line in lines:
+            typer.echo(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(result.exit_code) from None
 
 
 # --- Files: bundles and fork proofs ----------------------------------------------------
 
 
-def _given(index: bool, custody: bool, state: Path | None, since: bool) -> list[str]:  # noqa: FBT001
-    named = {"--index": index, "--custody": custody, "--state": state, "--since": since}
-    return [name for name, value in named.items() if value]
-
-
 def _verify_file(
-    path: Path, trust_file: Path | None, *, as_json: bool, refused: list[str]
+    path: Path,
+    trust_file: Path | None,
+    tables: Tables,
+    *,
+    as_json: bool,
+    given: Mapping[str, object],
 ) -> NoReturn:
     """Verify the bundle or fork proof in the file `path` and exit."""
-    if refused:
-        why = "a bundle has no index and no history: this is for a ledger"
-        raise typer.BadParameter(why, param_hint=refused[0])
+    for name, value in given.items():
+        if value:
+            why = "a file has no index and no history: this is for a ledger"
+            raise typer.BadParameter(why, param_hint=name)
     if read_bounded(path, 0) == b"{":
+        if tables != Tables(None, None):
+            why = "there are no tables of a fork proof"
+            raise typer.BadParameter(why, param_hint="--junit, --csv")
         _verify_fork(path, trust_file, as_json=as_json)
     data = read_bundle(path)
     trust = None if trust_file is None else load_trust(path, trust_file).trust
-    report = report_bundle(data, trust, target=str(path))
-    if as_json:
-        typer.echo(json.dumps(bundle_report_to_json(report), indent=2))
-    else:
-        for line in format_bundle_report(report):
-            typer.echo(line)
+    report = _judge(
+        str(path), lambda: report_bundle(data, trust, target=str(path)), as_json=as_json
+    )
+    lines = (
+        [json.dumps(bundle_report_to_json(report), indent=2)]
+        if as_json
+        else format_bundle_report(report)
+    )
+    _print(lines, report.result)
+    tables.write(report)
     raise typer.Exit(report.result.exit_code)
 
 
@@ -182,14 +269,10 @@ def _verify_fork(path: Path, trust_file: Path | None, *, as_json: bool) -> NoRet
         )
         if old.checkpoint.size != new.checkpoint.size:
             text += f" Its checkpoint over {new.checkpoint.size} entries does not extend it."
-    if as_json:
-        answer = {"target": str(path), "result": result.value, "what": text}
-        typer.echo(
-            json.dumps(answer | {"not_checked": ["Which of the two is true."]}, indent=2)
-        )
-    else:
-        typer.echo(printable(text))
-        typer.echo("Not checked:\n  - Which of the two is true.")
+    answer = {"target": str(path), "result": result.value, "what": text}
+    answer_json = json.dumps(answer | {"not_checked": ["Which of the two is true."]}, indent=2)
+    plain = (printable(text), "Not checked:\n  - Which of the two is true.")
+    _print([answer_json] if as_json else plain, result)
     raise typer.Exit(result.exit_code)
 
 
@@ -236,7 +319,11 @@ def _parse_checks(text: str | None, *, index: bool, custody: bool) -> frozenset[
     return checks | {number for number, wanted in more.items() if wanted}
 
 
-def _parse_seed(text: str | None) -> bytes:
+def _parse_seed(text: str | None, *, sample: int) -> bytes:
+    if sample == 1:
+        if text is not None:
+            raise typer.BadParameter("is for --sample N", param_hint="--seed")
+        return b""
     if text is None:
         return secrets.token_bytes(SEED_BYTES)
     try:

@@ -19,7 +19,8 @@ from itertools import chain
 from pathlib import Path
 
 from ledger.audit.evidence import Row
-from ledger.client.files import LedgerFiles, UnreadableError
+from ledger.client.files import LedgerFiles
+from ledger.client.reading import UnreadableError
 from ledger.client.tilelog import events_path
 from ledger.cose import encode_byte_string, encode_cbor, encode_head
 from ledger.errors import RefusedError, TagtrailError

@@ -5,29 +5,31 @@
     tile/entries/<N>[.p/<W>]            the entries themselves
     events/<N>                          the events of the entries of bundle N, in a folder only
 
-A file of events is CBOR, an array of rows `[index, position, commitment, data or null]` in
-that order; a bundle whose entries have no events may have no such file. Nothing else is
-asked for, so any server of static files will do.
+A bundle whose entries have no events may have no file of events (`ledger.client.eventsfile`).
+Nothing else is asked for, so any server of static files will do.
 
 The rows that come out are those that `ledger.audit` takes from a ledger's folder. A bundle
 that does not parse gives the entries up to there and then a row of text that says why. A
 file that is not there is a missing row; a server that does not answer is `UnreadableError`.
+
+It always ends, whatever size the checkpoint claims: of a folder no more bundles are read than
+it has files, links to folders not followed; and where `BREAKS_MAX` bundles do not continue the
+one before them, a server makes them up, and no more is asked for.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
-
-import urllib3
+from typing import BinaryIO, Self, TypeVar
 
 from ledger.audit.evidence import Row
-from ledger.client.files import UnreadableError
-from ledger.client.http import CONNECT_SECONDS_MAX, READ_SECONDS_MAX, parse_ledger_url
-from ledger.cose import decode_cbor
+from ledger.client.eventsfile import read_event_rows
+from ledger.client.reading import UnreadableError, open_regular
+from ledger.entry import entry_leaf, parse_entry
 from ledger.errors import ParseError
 from ledger.tlog.checkpoint import parse_signed_checkpoint
 from ledger.tlog.note import NOTE_BYTES_MAX
@@ -41,19 +43,22 @@ from ledger.tlog.tiles import (
     tile_path,
 )
 
-EVENTS_BYTES_MAX = 256 * 1024 * 1024
 FETCHES_AHEAD = 8
+FETCHES_AHEAD_OF_LONG = 2
+LONG_BYTES = 1024 * 1024
+BUNDLES_REMEMBERED = 4
 MISSING_IN_A_ROW_MAX = 16
+BREAKS_MAX = 16
 TEXT_SHOWN_MAX = 200
-_NOT_FOUND = 404
-_OK = 200
 _LENGTH_BYTES = 2
-_EVENT_COLUMNS = 4
 
 T = TypeVar("T")
 
 FetchFile = Callable[[str, int], bytes | None]
-"""Returns the file at a path, so many bytes at most and one, or None if there is none."""
+"""Returns the file at a path, so many bytes at most and a few, or None if there is none."""
+
+OpenFile = Callable[[str], BinaryIO | None]
+"""Opens the file at a path, or returns None if there is none."""
 
 
 class TileLog:
@@ -62,19 +67,34 @@ class TileLog:
     signed_before = None
     signed_after = None
 
-    def __init__(self, fetch: FetchFile, *, name: str, events: bool) -> None:
-        """Read the checkpoint, or raise `UnreadableError`; `events` says that there are any."""
+    def __init__(
+        self,
+        fetch: FetchFile,
+        *,
+        name: str,
+        events: OpenFile | None = None,
+        bundles_max: int | None = None,
+    ) -> None:
+        """Read the checkpoint, or raise `UnreadableError`.
+
+        `events` opens files of events, if there are any. There are `bundles_max` bundles at
+        most, if that is known.
+        """
         self._fetch = fetch
+        self._open_events = events
+        self._ahead_max = FETCHES_AHEAD
         self._threads = ThreadPoolExecutor(FETCHES_AHEAD, "fetch")
         known = {"entry", "tile", "partial", "checkpoint"}
-        self.tables = frozenset(known | {"event"} if events else known)
+        self.tables = frozenset(known | {"event"} if events is not None else known)
         note = fetch("checkpoint", NOTE_BYTES_MAX)
         if note is None:
             raise UnreadableError(name, "there is no checkpoint")
         self._note = note
         self._size, self._why = _read_size(note)
-        self._bundle = lru_cache(2 * FETCHES_AHEAD)(self._read_bundle)
+        self._bundle = lru_cache(BUNDLES_REMEMBERED)(self._read_bundle)
         self._bundles = self._count_bundles()
+        if bundles_max is not None:
+            self._bundles = min(self._bundles, bundles_max + MISSING_IN_A_ROW_MAX)
 
     def __enter__(self) -> Self:
         return self
@@ -104,11 +124,14 @@ class TileLog:
         first = start // TILE_WIDTH
         match table:
             case "entry":
-                for n, rows in self._ahead(self._bundle, first):
+                numbers = iter(range(first, self._bundles))
+                read = self._windowed(lambda n: (n, self._bundle(n)), numbers)
+                for n, rows in _until_made_up(read):
                     yield rows[max(0, start - n * TILE_WIDTH) :]
             case "event" if table in self.tables:
-                for n, rows in self._ahead(self._read_events, first):
-                    yield [row for row in rows if n != first or _reaches(row, start)]
+                for n in range(first, self._bundles):
+                    for rows in self._read_events(n):
+                        yield [row for row in rows if n != first or _reaches(row, start)]
             case "checkpoint":
                 yield [(self._size or self._why, self._note)]
             case _:
@@ -124,7 +147,7 @@ class TileLog:
         def read(n: int) -> tuple[int, object]:
             return n, self.fetch_tile(level, n)
 
-        for n, data in _windowed(self._threads, read, numbers):
+        for n, data in self._windowed(read, numbers):
             if data:
                 yield level, n, data
 
@@ -159,99 +182,66 @@ class TileLog:
                 gone = middle
         return min(count, gone + MISSING_IN_A_ROW_MAX)
 
-    def _ahead(
-        self, read: Callable[[int], list[Row]], first: int
-    ) -> Iterator[tuple[int, list[Row]]]:
-        numbers = iter(range(first, self._bundles))
-        return _windowed(self._threads, lambda n: (n, read(n)), numbers)
+    def _windowed(self, read: Callable[[int], T], numbers: Iterator[int]) -> Iterator[T]:
+        """Yield what `read` returns for each of `numbers`, in order, some of them ahead."""
+        waiting: deque[Future[T]] = deque()
+        for n in numbers:
+            waiting.append(self._threads.submit(read, n))
+            while len(waiting) >= self._ahead_max:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
     def _read_bundle(self, n: int) -> list[Row]:
         start = n * TILE_WIDTH
         width = min(TILE_WIDTH, self._size - start)
         data = self._fetch(bundle_path(n, width), BUNDLE_BYTES_MAX)
+        if data is not None:  # Bundles of long entries are not held by the dozen.
+            is_long = len(data) > LONG_BYTES
+            self._ahead_max = FETCHES_AHEAD_OF_LONG if is_long else FETCHES_AHEAD
         if data is None and width < TILE_WIDTH:  # It may have grown full meanwhile.
             data = self._fetch(bundle_path(n), BUNDLE_BYTES_MAX)
             return list(_split(data, start, TILE_WIDTH))[:width] if data is not None else []
         return list(_split(data, start, width)) if data is not None else []
 
-    def _read_events(self, n: int) -> list[Row]:
-        data = self._fetch(events_path(n), EVENTS_BYTES_MAX)
-        if data is None:
-            return []
-        try:
-            return parse_events(data)
-        except ParseError as error:
-            return [(n * TILE_WIDTH, 0, str(error)[:TEXT_SHOWN_MAX], None)]
-
-
-def open_url(url: str) -> TileLog:
-    """Open the log that is served at `url`, http or https, or raise `UnreadableError`."""
-    base = parse_ledger_url(url)
-    pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=CONNECT_SECONDS_MAX, read=READ_SECONDS_MAX),
-        retries=urllib3.Retry(2, redirect=0, backoff_factor=0.2),
-        maxsize=FETCHES_AHEAD,
-    )
-
-    def fetch(path: str, most: int) -> bytes | None:
-        try:
-            # Nothing packed: what is read is what was sent, and no more of it than `most`.
-            answer = pool.request(
-                "GET",
-                f"{base}/{path}",
-                headers={"Accept-Encoding": "identity"},
-                preload_content=False,
-                decode_content=False,
-            )
+    def _read_events(self, n: int) -> Iterator[list[Row]]:
+        file = self._open_events(events_path(n)) if self._open_events is not None else None
+        if file is None:
+            return
+        with file:
             try:
-                data = b""
-                while len(data) <= most and (chunk := answer.read(65536, decode_content=False)):
-                    data += chunk
-            finally:
-                answer.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnreadableError(f"{base}/{path}", str(error)) from error
-        if answer.status == _NOT_FOUND:
-            return None
-        if answer.status != _OK:
-            raise UnreadableError(f"{base}/{path}", f"HTTP status {answer.status}")
-        return data
-
-    return TileLog(fetch, name=base, events=False)
+                yield from read_event_rows(file)
+            except ParseError as error:
+                yield [(n * TILE_WIDTH, 0, str(error)[:TEXT_SHOWN_MAX], None)]
+            except OSError as error:
+                raise UnreadableError(events_path(n), error.strerror or str(error)) from error
 
 
 def open_export(folder: Path) -> TileLog:
     """Open the exported evidence in `folder`, or raise `UnreadableError`."""
 
     def fetch(path: str, most: int) -> bytes | None:
-        file = folder / path
-        try:
-            with file.open("rb") as opened:
-                return opened.read(most + 1)
-        except (FileNotFoundError, NotADirectoryError):
+        file = open_regular(folder / path)
+        if file is None:
             return None
+        try:
+            with file:
+                return file.read(most + 1)
         except OSError as error:
-            raise UnreadableError(file, error.strerror or str(error)) from error
+            raise UnreadableError(folder / path, error.strerror or str(error)) from error
 
-    return TileLog(fetch, name=str(folder), events=(folder / "events").is_dir())
+    has_events = (folder / "events").is_dir()
+    return TileLog(
+        fetch,
+        name=str(folder),
+        events=(lambda path: open_regular(folder / path)) if has_events else None,
+        bundles_max=sum(len(files) for _, _, files in os.walk(folder / "tile" / "entries")),
+    )
 
 
 def events_path(n: int) -> str:
     """Return the path of the events of the entries of bundle `n`."""
     return str(Tile(None, n)).replace("tile/entries/", "events/", 1)
-
-
-def parse_events(data: bytes) -> list[Row]:
-    """Return the rows that a file of events spells, or raise `ParseError`."""
-    where = "events"
-    if len(data) > EVENTS_BYTES_MAX:
-        raise ParseError(where, f"is longer than {EVENTS_BYTES_MAX} bytes")
-    rows = decode_cbor(data, where)
-    if not isinstance(rows, list):
-        raise ParseError(where, "is no array")
-    if any(not isinstance(row, list) or len(row) != _EVENT_COLUMNS for row in rows):
-        raise ParseError(where, "holds a row that is no array of four")
-    return [tuple(row) for row in rows]
 
 
 def _read_size(note: bytes) -> tuple[int, str]:
@@ -280,14 +270,26 @@ def _reaches(row: Row, start: int) -> bool:
     return not isinstance(row[0], int) or row[0] >= start
 
 
-def _windowed(
-    threads: ThreadPoolExecutor, read: Callable[[int], T], numbers: Iterator[int]
-) -> Iterator[T]:
-    """Yield what `read` returns for each of `numbers`, in order, some of them ahead."""
-    waiting: deque[Future[T]] = deque()
-    for n in numbers:
-        waiting.append(threads.submit(read, n))
-        if len(waiting) == FETCHES_AHEAD:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+def _until_made_up(bundles: Iterator[tuple[int, list[Row]]]) -> Iterator[tuple[int, list[Row]]]:
+    """Yield `bundles` until too many of them do not continue the one before."""
+    breaks = 0
+    last: object = None
+    for n, rows in bundles:
+        if rows and last is not None and not _continues(rows[0][1], last):
+            breaks += 1
+        if breaks > BREAKS_MAX:
+            why = f"{BREAKS_MAX} bundles before this one do not continue the one before them"
+            yield n, [(n * TILE_WIDTH, f"not read: {why}")]
+            return
+        yield n, rows
+        last = rows[-1][1] if rows else None
+
+
+def _continues(data: object, last: object) -> bool:
+    """Whether the entry `data` names the entry `last` as the one before it."""
+    try:
+        if not isinstance(data, bytes) or not isinstance(last, bytes):
+            return False
+        return parse_entry(data).prev_leaf_hash == entry_leaf(last)
+    except ParseError:
+        return False

@@ -42,13 +42,17 @@ _UNCOUNTED = frozenset(
     | {"rdfs:comment", "comment", "tagtrail:evidence"}
 )
 
+EXPANDED_CHARACTERS_MAX = 16 * 1024 * 1024
+"""How much namespaces may add to one pre-hash: a long one for many fields fills memory."""
+
 _Write = Callable[[object], str]
 
 
 def hash_event(event: Mapping[str, object]) -> str:
     """Return the CBV event hash of a JSON event that has its contexts.
 
-    Raises `ParseError` for a time that is none; whatever else an event may hold is hashed.
+    Raises `ParseError` for a time that is none, and for namespaces that would make more of it
+    than `EXPANDED_CHARACTERS_MAX`; whatever else an event may hold is hashed.
     """
     pre_hash = format_pre_hash(event)
     digest = sha256(pre_hash.encode("utf-8", "surrogatepass")).hexdigest()
@@ -65,7 +69,13 @@ def format_pre_hash(event: Mapping[str, object]) -> str:
     return "".join((*pieces, *sorted(_leftovers(event, spaces))))
 
 
-def _leftovers(event: Mapping[str, object], spaces: Mapping[str, str]) -> Iterator[str]:
+class _Spaces(dict[str, str]):
+    """Namespaces by their prefix, and how many characters they may still add."""
+
+    left = EXPANDED_CHARACTERS_MAX
+
+
+def _leftovers(event: Mapping[str, object], spaces: _Spaces) -> Iterator[str]:
     """Yield what the order of the standard does not name, at any depth of its fields."""
     for field, value in event.items():
         if field in _UNCOUNTED:
@@ -81,7 +91,7 @@ def _leftovers(event: Mapping[str, object], spaces: Mapping[str, str]) -> Iterat
                 yield from _free(field, rest, spaces)
 
 
-def _free_of_element(element: object, spaces: Mapping[str, str]) -> Iterator[str]:
+def _free_of_element(element: object, spaces: _Spaces) -> Iterator[str]:
     if not isinstance(element, Mapping):
         return
     rest: dict[str, object] = {}
@@ -102,7 +112,7 @@ def _free_of_element(element: object, spaces: Mapping[str, str]) -> Iterator[str
         yield from _free("sensorElement", rest, spaces)
 
 
-def _free(field: str, value: object, spaces: Mapping[str, str]) -> Iterator[str]:
+def _free(field: str, value: object, spaces: _Spaces) -> Iterator[str]:
     """Yield an extension: one string for each item of a list, objects sorted inside."""
     name = _expand(field, spaces)
     for item in _items(value):
@@ -121,14 +131,19 @@ def _free(field: str, value: object, spaces: Mapping[str, str]) -> Iterator[str]
             yield f"{name}={text}" if text else name
 
 
-def _expand(field: str, spaces: Mapping[str, str]) -> str:
+def _expand(field: str, spaces: _Spaces) -> str:
     prefix, colon, name = field.partition(":")
     space = spaces.get(prefix) if colon else None
-    return field if space is None else f"{{{space}}}{name}"
+    if space is None:
+        return field
+    spaces.left -= len(space)
+    if spaces.left < 0:
+        raise ParseError("@context", "holds a namespace that is too long for so many fields")
+    return f"{{{space}}}{name}"
 
 
-def _namespaces(context: object) -> dict[str, str]:
-    spaces = dict(_NAMESPACES)
+def _namespaces(context: object) -> _Spaces:
+    spaces = _Spaces(_NAMESPACES)
     for one in _items(context):
         if isinstance(one, Mapping):
             spaces.update((k, v) for k, v in one.items() if isinstance(v, str))

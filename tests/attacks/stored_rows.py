@@ -46,9 +46,12 @@ class StoredRows:
         return self.tables["signed"]
 
     def batches(self, table: str, start: int = 0) -> Iterator[list[Row]]:
-        assert not start
+        assert not start or table == "event"
         order = _ORDER[table]
-        yield sorted(self.tables[table], key=lambda row: [_sqlite_order(row[n]) for n in order])
+        rows = self.tables[table]
+        if start:
+            rows = [row for row in rows if isinstance(row[0], int) and row[0] >= start]
+        yield sorted(rows, key=lambda row: [_sqlite_order(row[n]) for n in order])
 
     def tiles(self, level: int | None, start: int = 0) -> Iterable[Row]:
         assert not start

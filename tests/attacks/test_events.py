@@ -1,17 +1,20 @@
 """Events are changed, deleted, erased with and without notice, or swapped."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from ledger.audit.finding import Result
+from ledger.audit.documents import DocumentAudit
+from ledger.audit.erasures import Erasures
+from ledger.audit.finding import Result, Weight
 from ledger.audit.report import Report
 from ledger.cli.verify import audit_folder
-from ledger.disclosure import encode_event
+from ledger.disclosure import SubmittedEvent, decode_event, encode_event
 from ledger.statement import Erasure
 from tests.attacks.forger import forge
-from tests.attacks.ledgers import NOTICE, BuiltLedger, digest, event
+from tests.attacks.ledgers import NOTICE, BuiltLedger, digest, event, paper
 
 CAPTURE_OF_TWO, CAPTURE_OF_THREE, WITHHELD = 12, 13, 9
 ERASE = "UPDATE event SET data = NULL WHERE eid = ? << 17 | ?"
@@ -114,3 +117,59 @@ def test_withheld_parts_are_counted_and_said_not_to_be_checked(small_ledger: Pat
     assert report.result is Result.VERIFIED
     assert report.summary.events.withheld == 2
     assert any("withhold of 2 events" in text for text in report.not_checked)
+
+
+def test_an_event_that_is_kept_although_its_erasure_is_logged(
+    open_ledger: BuiltLedger,
+) -> None:
+    kept = encode_event(open_ledger_event(open_ledger, CAPTURE_OF_TWO, 1))
+    notice = open_ledger.say(open_ledger.gateway, Erasure(((CAPTURE_OF_TWO, 1),), 0, digest(0)))
+    open_ledger.publish()
+    open_ledger.close()
+    with forge(open_ledger.folder) as evidence:
+        evidence.execute(
+            "UPDATE event SET data = ? WHERE eid = ? << 17 | 1", (kept, CAPTURE_OF_TWO)
+        )
+    report = audit_folder(open_ledger.folder)
+    assert found(report) == [(11, CAPTURE_OF_TWO)]
+    (finding,) = report.findings
+    assert f"entry {notice} says that it is erased" in finding.what
+    assert finding.weight is Weight.POLICY
+    assert report.result.exit_code == 2
+
+
+def open_ledger_event(ledger: BuiltLedger, index: int, position: int) -> SubmittedEvent:
+    """Return an event that is still kept, as it is stored."""
+    with forge(ledger.folder) as evidence:
+        select = "SELECT data FROM event WHERE eid = ? << 17 | ?"
+        (data,) = evidence.execute(select, (index, position)).fetchone()
+    return decode_event(data)
+
+
+def test_a_second_notice_about_an_erased_event_is_none(open_ledger: BuiltLedger) -> None:
+    for _ in range(2):
+        open_ledger.say(open_ledger.gateway, Erasure(((CAPTURE_OF_TWO, 1),), 0, digest(0)))
+    open_ledger.publish()
+    open_ledger.close()
+    report = audit_folder(open_ledger.folder)
+    assert report.result is Result.VERIFIED, report.findings
+
+
+def test_more_erased_events_than_are_remembered_cannot_be_judged() -> None:
+    erasures = Erasures(erased_max=2, named_max=1)
+    for place in range(3):
+        erasures.take_erased(place, ("", b""))
+    assert erasures.left_out == 1
+    assert [place for place, _ in erasures.unsettled()] == [0, 1]
+
+
+def test_more_documents_than_are_remembered_are_followed_in_part() -> None:
+    documents = DocumentAudit(documents_max=4)
+    for n in range(64):
+        documents.take_cited(n, [digest(n)])
+    assert documents.left_out
+    assert len(documents._cited) <= 4
+    gone = [digest(n) for n in range(64) if digest(n) in documents._cited]
+    kept = [(sha256(paper(n)).digest(), paper(n)) for n in range(3)]
+    findings = list(documents.check_rows(kept))
+    assert len([one for one in findings if "cannot be found" in one.what]) == len(gone)

@@ -6,6 +6,7 @@ import http.server
 import random
 import threading
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,11 @@ def audit_files(folder: Path, held: dict[str, bytes]) -> tuple[Result, set[int |
     trust = parse_trust(read_trust(folder / "trust.toml"))
     findings = Findings()
     fetch: Callable[[str, int], bytes | None] = lambda path, _: held.get(path)  # noqa: E731
-    with TileLog(fetch, name="memory", events=True) as log:
+
+    def events(path: str) -> BytesIO | None:
+        return BytesIO(held[path]) if path in held else None
+
+    with TileLog(fetch, name="memory", events=events) as log:
         findings.extend(LogAudit(log, trust, judge=judge, progress=lambda _: None).run())
     named = {finding.index for finding in findings.kept()}
     return findings.result(undecided=False), named
