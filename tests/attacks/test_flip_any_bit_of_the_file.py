@@ -1,7 +1,6 @@
 """One bit of a raw database file is flipped: found, or unreadable, or nothing has changed."""
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,6 @@ from ledger.cli.verify import audit_folder
 from tests.attacks.stored_rows import load_rows
 
 FLIPS = 300
-SECONDS_MAX = 5.0
 
 
 @pytest.mark.parametrize(
@@ -33,9 +31,7 @@ def test_a_flip_in_the_raw_file_is_found_or_changes_nothing(
         data[bit // 8] ^= 1 << bit % 8
         (folder / name).write_bytes(data)
         what = f"flip {n} of {name}: bit {bit % 8} of byte {bit // 8}"
-        started = time.monotonic()
         report = audit_folder(folder)
-        assert time.monotonic() - started < SECONDS_MAX, what
         results[report.result] += 1
         assert report.result is not Result.POLICY, what
         if report.result is Result.VERIFIED:

