@@ -6,8 +6,9 @@
     OPTIONS /capture                     the limits
 
 Content types are those of `ledger.epcis.received`. The header GS1-Capture-Error-Behaviour is
-`rollback` (also without it) or `proceed`. 202 means that the document is durable and will be
-captured, whatever happens to the server; 400, 413 and 415 that nothing was taken.
+`rollback` (also without it) or `proceed`; `Prefer: handling=strict` (RFC 7240) makes a fault of
+each remark, and the answer says Preference-Applied. 202 means that the document is durable and
+will be captured, whatever happens to the server; 400, 413 and 415 that nothing was taken.
 """
 
 import msgspec
@@ -25,9 +26,11 @@ from ledger.api.problems import (
     ProblemError,
 )
 from ledger.api.served import served
-from ledger.capture.reception import BEHAVIOURS, Reception
+from ledger.capture.handling import Handling, parse_handling
+from ledger.capture.reception import Reception
 from ledger.epcis.received import DOCUMENT_BYTES_MAX, EVENTS_MAX, MEDIA_TYPES, LimitError
 from ledger.epcis.times import format_time
+from ledger.errors import ParseError
 from ledger.store.capture_jobs import Job
 
 BEHAVIOUR_HEADER = "GS1-Capture-Error-Behaviour"
@@ -57,18 +60,15 @@ async def post_capture(request: Request) -> Response:
     """Take a document; see the module."""
     reception = reception_of(request)
     media = media_type(request)
-    behaviour = request.headers.get(BEHAVIOUR_HEADER, "rollback").strip().lower()
-    if behaviour not in BEHAVIOURS:
-        why = f"{BEHAVIOUR_HEADER} is {behaviour[:40]!r}, not one of {', '.join(BEHAVIOURS)}"
-        raise ProblemError(MALFORMED, why)
+    handling = _read_handling(request)
     body = await read_body(request, DOCUMENT_BYTES_MAX)
     try:
-        capture_id, _ = await run_in_threadpool(reception.accept, body, media, behaviour)
+        capture_id, _ = await run_in_threadpool(reception.accept, body, media, handling)
     except LimitError as error:
         raise ProblemError(TOO_LARGE, str(error)) from error
-    location = {"Location": f"/capture/{capture_id}", BEHAVIOUR_HEADER: behaviour}
+    headers = {"Location": f"/capture/{capture_id}", BEHAVIOUR_HEADER: handling.behaviour}
     answer = msgspec.json.encode({"captureID": capture_id})
-    return _json(answer, 202, location)
+    return _json(answer, 202, headers | applied(handling.strict))
 
 
 @router.get("/capture", response_model=None)
@@ -91,19 +91,21 @@ async def get_capture(request: Request, capture_id: str) -> Response:
     job = await run_in_threadpool(reception_of(request).find_job, capture_id)
     if job is None:
         raise ProblemError(NOT_FOUND, f"there is no capture job {capture_id[:80]!r}")
-    headers = {BEHAVIOUR_HEADER: job.behaviour}
+    headers: dict[str, str] = {BEHAVIOUR_HEADER: parse_handling(job.behaviour).behaviour}
     return _json(msgspec.json.encode(describe_job(job)), 200, headers)
 
 
 def describe_job(job: Job) -> dict[str, object]:
     """Return a job as EPCIS 2.0 describes it, and more."""
     running = job.outcome is None
+    handling = parse_handling(job.behaviour)
     described: dict[str, object] = {
         "captureID": job.capture_id,
         "createdAt": format_time(job.created_us),
         "running": running,
         "success": True,
-        "captureErrorBehaviour": job.behaviour,
+        "captureErrorBehaviour": handling.behaviour,
+        "strict": handling.strict,
         "errors": [],
     }
     if job.finished_us is not None:
@@ -111,6 +113,25 @@ def describe_job(job: Job) -> dict[str, object]:
     if job.outcome is not None:
         described.update(msgspec.json.decode(job.outcome))
     return described
+
+
+def _read_handling(request: Request) -> Handling:
+    text = request.headers.get(BEHAVIOUR_HEADER, "rollback").strip().lower()
+    try:
+        return Handling(parse_handling(text).behaviour, is_strict(request))
+    except ParseError as error:
+        raise ProblemError(MALFORMED, f"{BEHAVIOUR_HEADER} {error.why}") from error
+
+
+def is_strict(request: Request) -> bool:
+    """Say whether the sender prefers that remarks count as faults (RFC 7240, section 4.4)."""
+    preferred = ",".join(request.headers.getlist("prefer")).replace(" ", "").lower()
+    return any(one.split(";")[0] == "handling=strict" for one in preferred.split(","))
+
+
+def applied(strict: bool) -> dict[str, str]:  # noqa: FBT001 - what the header says
+    """Return the header that tells which preference was heeded."""
+    return {"Preference-Applied": "handling=strict"} if strict else {}
 
 
 def reception_of(request: Request) -> Reception:

@@ -19,7 +19,13 @@ from starlette.responses import Response
 
 from ledger.api.body import read_body
 from ledger.api.problems import EVENT, EVENT_EXISTS, MALFORMED, NOT_FOUND, ProblemError
-from ledger.api.routes_capture import EPCIS_HEADERS, media_type, reception_of
+from ledger.api.routes_capture import (
+    EPCIS_HEADERS,
+    applied,
+    is_strict,
+    media_type,
+    reception_of,
+)
 from ledger.api.served import Served, served
 from ledger.epcis.document import show_event
 from ledger.epcis.event import EVIDENCE_FIELD
@@ -47,7 +53,8 @@ async def post_event(request: Request) -> Response:
     reception = reception_of(request)
     media = media_type(request)
     body = await read_body(request, EVENT_BYTES_MAX)
-    done = await run_in_threadpool(reception.capture, body, media)
+    strict = is_strict(request)
+    done = await run_in_threadpool(reception.capture, body, media, strict=strict)
     outcome = await asyncio.wrap_future(done)
     if outcome.errors:
         kind = EVENT_EXISTS if outcome.conflict else EVENT
@@ -56,7 +63,7 @@ async def post_event(request: Request) -> Response:
     (event_id,) = outcome.event_ids
     if outcome.index is not None:
         await _await_index(served(request), outcome.index)
-    headers = {"Location": f"/events/{quote(event_id, safe='')}"}
+    headers = {"Location": f"/events/{quote(event_id, safe='')}"} | applied(strict)
     answer = {"eventID": event_id} | outcome.as_json()
     return _json(msgspec.json.encode(answer), 201 if outcome.captured else 200, headers)
 

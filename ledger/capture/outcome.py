@@ -5,7 +5,9 @@
  "errors": [{"type": "https://tagtrail.dev/problems/event", "title": "…", "status": 400,
              "detail": "/epcisBody/eventList/1/epcList/0 … Mend: …",
              "pointer": "/epcisBody/eventList/1/epcList/0", "why": "…", "mend": "…"}],
- "remarks": [{"pointer": "…", "why": "…", "mend": "…"}]}
+ "errorCount": 1, "remarks": [{"pointer": "…", "why": "…", "mend": "…"}], "remarkCount": 1}
+
+The counts are of all there were, the lists hold the first of them.
 """
 
 from collections.abc import Iterable
@@ -38,7 +40,9 @@ class Outcome:
     event_ids: list[str] = field(default_factory=list)
     conflict: bool = False
     errors: list[dict[str, object]] = field(default_factory=list)
+    error_count: int = 0
     remarks: list[dict[str, object]] = field(default_factory=list)
+    remark_count: int = 0
 
     @property
     def success(self) -> bool:
@@ -48,12 +52,14 @@ class Outcome:
     def refuse(self, faults: Iterable[Fault]) -> None:
         """Take in what makes an event impossible to capture."""
         for fault in faults:
+            self.error_count += 1
             if len(self.errors) < ERRORS_KEPT_MAX:
                 self.errors.append(describe_fault(fault))
 
     def remark(self, event: ReceivedEvent) -> None:
         """Take in what is odd about an event that is captured."""
         for fault in event.faults:
+            self.remark_count += 1
             if len(self.remarks) < REMARKS_KEPT_MAX:
                 remark: dict[str, object] = {"pointer": fault.pointer}
                 self.remarks.append(remark | {"why": fault.why, "mend": fault.mend})
@@ -65,6 +71,7 @@ class Outcome:
         self.event_ids = []
         problem = {"type": LEDGER_TYPE, "title": title, "status": 503, "detail": why}
         self.errors.append(dict(problem))
+        self.error_count += 1
 
     def as_json(self) -> dict[str, object]:
         """Return the members of the JSON object."""
@@ -78,7 +85,9 @@ class Outcome:
             "document": self.document,
             "eventIDs": self.event_ids[:IDS_KEPT_MAX],
             "errors": self.errors,
+            "errorCount": self.error_count,
             "remarks": self.remarks,
+            "remarkCount": self.remark_count,
         }
 
     def encode(self) -> bytes:

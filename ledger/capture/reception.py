@@ -23,10 +23,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
+from ledger.capture.handling import Handling, parse_handling
 from ledger.capture.known import KnownEvents
-from ledger.capture.outcome import Outcome
+from ledger.capture.outcome import ERRORS_KEPT_MAX, Outcome
 from ledger.capture.sealing import Sealer
 from ledger.cose import Signer
 from ledger.disclosure import Submission
@@ -39,15 +39,17 @@ from ledger.store.index_source import IndexReader
 from ledger.store.log import Log
 from ledger.store.sequencer import Answer, BusyError, Sequencer
 
-Behaviour = Literal["rollback", "proceed"]
-BEHAVIOURS: tuple[Behaviour, ...] = ("rollback", "proceed")
-
 WAITING_DOCUMENTS_MAX = 256
 WAITING_BYTES_MAX = 256 * 1024 * 1024
 BATCH_DOCUMENTS = 32
 CAPTURE_ID_BYTES = 16
 STOP_WAIT_S = 30.0
 _LOOK_AGAIN_S = 0.02
+# What a defect of ours raises where a document is such as nobody foresaw.
+_DEFECTS = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError),
+    *(RecursionError, TypeError, ValueError),
+)
 
 _log = logging.getLogger("tagtrail.capture")
 
@@ -57,8 +59,8 @@ class _Task:
     """One document on its way; `number` is that of its job, if it has one."""
 
     data: bytes
-    events: Sequence[tuple[str, Mapping[str, object]]]
-    behaviour: Behaviour
+    events: Sequence[tuple[str, Mapping[str, object] | None]]
+    handling: Handling
     done: "Future[Outcome]"
     number: int | None
     outcome: Outcome
@@ -97,7 +99,7 @@ class Reception:
     # --- For the doors -------------------------------------------------------------------
 
     def accept(
-        self, data: bytes, media: str, behaviour: Behaviour
+        self, data: bytes, media: str, handling: Handling
     ) -> tuple[str, Future[Outcome]]:
         """Take a document; once this returns, it is durable and will be captured.
 
@@ -110,22 +112,22 @@ class Reception:
         job = NewJob(
             capture_id=secrets.token_hex(CAPTURE_ID_BYTES),
             created_us=self._now_us(),
-            behaviour=behaviour,
+            behaviour=str(handling),
             media=media,
             sha256=digest,
             data=data,
         )
-        task = _make_task(data, events, behaviour, number=self.jobs.store(job))
+        task = _make_task(data, events, handling, number=self.jobs.store(job))
         self._put(task)
         return job.capture_id, task.done
 
-    def capture(self, data: bytes, media: str) -> "Future[Outcome]":
+    def capture(self, data: bytes, media: str, *, strict: bool = False) -> "Future[Outcome]":
         """Capture one event without a job; the outcome is durable. `ParseError` for more."""
         events = list_events(read_document(data, media))
         if len(events) != 1:
             raise ParseError("document", f"has {len(events)} events, want one")
         self._refuse_if_busy(len(data))
-        task = _make_task(data, events, "rollback", number=None)
+        task = _make_task(data, events, Handling(strict=strict), number=None)
         self._put(task)
         return task.done
 
@@ -142,13 +144,14 @@ class Reception:
         self._give_up()
         self.jobs.close()
 
-    def _give_up(self) -> None:
+    def _give_up(self, batch: Sequence[_Task] = ()) -> None:
         """Answer what waits; with a job it goes on after the next start."""
         with self._condition:
             self._stopping = True
             waiting, self._waiting = self._waiting, []
-        for task in waiting:
-            task.done.set_exception(BusyError("it is stopping"))
+        for task in (*batch, *waiting):
+            if not task.done.done():
+                task.done.set_exception(BusyError("it is stopping"))
 
     def _refuse_if_busy(self, size: int) -> None:
         with self._condition:
@@ -160,6 +163,9 @@ class Reception:
 
     def _put(self, task: _Task) -> None:
         with self._condition:
+            if self._stopping:  # Since the sender was told to come in.
+                task.done.set_exception(BusyError("it is stopping"))
+                return
             self._waiting.append(task)
             self._waiting_bytes += len(task.data)
             self._condition.notify_all()
@@ -167,6 +173,7 @@ class Reception:
     # --- On the worker's thread ----------------------------------------------------------
 
     def _work(self) -> None:
+        batch: list[_Task] = []
         try:
             self._await_index(self._log.size)
             self._resume()
@@ -174,7 +181,7 @@ class Reception:
                 self._capture(batch)
         except BaseException as error:  # A defect: what waits is kept for the next start.
             _log.critical("capture ended: %r", error)
-            self._give_up()
+            self._give_up(batch)
             raise
 
     def _await_index(self, size: int) -> None:
@@ -183,15 +190,19 @@ class Reception:
 
     def _resume(self) -> None:
         """Put what had not ended before everything that came since the start."""
-        tasks = [
-            _make_task(
-                job.data,
-                list_events(read_document(job.data, job.media)),
-                "proceed" if job.behaviour == "proceed" else "rollback",
-                number=number,
-            )
-            for number, job in self._unfinished
-        ]
+        tasks, spoilt = [], []
+        for number, job in self._unfinished:
+            try:
+                events = list_events(read_document(job.data, job.media))
+                handling = parse_handling(job.behaviour)
+            except ParseError as error:  # Taken by a version that read what this one does not.
+                outcome = Outcome(document=sha256(job.data).hexdigest())
+                outcome.fail("The document is no longer read", str(error))
+                spoilt.append((number, outcome.encode()))
+                continue
+            tasks.append(_make_task(job.data, events, handling, number=number))
+        if spoilt:
+            self.jobs.finish(spoilt, self._now_us())
         self._unfinished = []
         with self._condition:
             self._waiting[:0] = tasks
@@ -213,13 +224,17 @@ class Reception:
     def _capture(self, batch: Sequence[_Task]) -> None:
         sealed: list[tuple[_Task, Submission, bytes]] = []
         for task in batch:
-            self._judge(task)
-            if not task.new:
-                continue
             try:
+                self._judge(task)
+                if not task.new:
+                    continue
                 sealed.append((task, *self._sealer.seal(task.new, self._now_us())))
             except TagtrailError as error:
                 task.outcome.fail("The ledger cannot sign what it receives", str(error))
+                continue
+            except _DEFECTS as error:  # In one document, which is none of the others'.
+                _log.exception("document %s cannot be captured", task.outcome.document)
+                task.outcome.fail("The ledger itself is at fault", repr(error))
                 continue
             self._known.remember(task.new)
         if sealed:
@@ -239,8 +254,9 @@ class Reception:
             return
         good: list[ReceivedEvent] = []
         for pointer, raw in task.events:
-            one = judge_event(pointer, raw, cites=outcome.document)
-            if one.event is None:
+            is_full = len(outcome.errors) >= ERRORS_KEPT_MAX
+            one = judge_event(pointer, raw, cites=outcome.document, all_faults=not is_full)
+            if one.event is None or (task.handling.strict and one.faults):
                 outcome.refuse(one.faults)
             else:
                 good.append(one)
@@ -248,7 +264,7 @@ class Reception:
         new, known, conflicts = self._known.sort_out(good)
         outcome.conflict = bool(conflicts)
         outcome.refuse(conflicts)
-        if outcome.errors and task.behaviour == "rollback":
+        if outcome.errors and task.handling.behaviour == "rollback":
             return
         task.new = new
         outcome.known, outcome.captured = known, len(new)
@@ -286,8 +302,8 @@ class Reception:
 
 def _make_task(
     data: bytes,
-    events: Sequence[tuple[str, Mapping[str, object]]],
-    behaviour: Behaviour,
+    events: Sequence[tuple[str, Mapping[str, object] | None]],
+    handling: Handling,
     *,
     number: int | None,
 ) -> _Task:
@@ -297,7 +313,7 @@ def _make_task(
     return _Task(
         data=data,
         events=events,
-        behaviour=behaviour,
+        handling=handling,
         done=done,
         number=number,
         outcome=outcome,

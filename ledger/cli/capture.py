@@ -12,12 +12,13 @@ file cannot be read.
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urljoin
 
 import msgspec
 import typer
 
+from ledger.capture.handling import Handling
 from ledger.cli.sheets import SHEET_SUFFIXES, load_sheet
 from ledger.epcis.document import format_document
 from ledger.epcis.event import parse_time_us
@@ -38,8 +39,6 @@ _LOOK_AGAIN_S = 0.05
 _EVENT_LIST = "/epcisBody/eventList/"
 EXIT_REJECTED = 1
 
-Behaviour = Literal["rollback", "proceed"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
@@ -57,6 +56,7 @@ class Report:
 
     job: dict[str, Any] = field(default_factory=dict)
     rejected: list[dict[str, object]] = field(default_factory=list)
+    remarks: list[dict[str, object]] = field(default_factory=list)
 
 
 @app.command()
@@ -68,32 +68,36 @@ def capture(
     proceed: Annotated[
         bool, typer.Option("--proceed", help="Capture the good rows, list the bad ones.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Reject what would only be remarked on, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Bring the events of a file into a ledger."""
     if (folder is None) == (url is None):
         raise ParseError("capture", "say --dir DIR or --url URL, one of them")
-    ready = load_file(path)
+    ready = load_file(path, strict=strict)
     report = Report()
     report.rejected = [_describe(one) for one in ready.rejections]
     sends = bool(ready.rows or path.suffix.lower() not in SHEET_SUFFIXES)
     if sends and (proceed or not report.rejected):
-        behaviour: Behaviour = "proceed" if proceed else "rollback"
+        handling = Handling("proceed" if proceed else "rollback", strict)
         if folder is not None:
-            report.job = _capture_here(folder, ready, behaviour)
+            report.job = _capture_here(folder, ready, handling)
         else:
-            report.job = _capture_there(url or "", ready, behaviour)
+            report.job = _capture_there(url or "", ready, handling)
         report.rejected += [_locate(error, ready.rows) for error in report.job["errors"]]
+        report.remarks = [_locate(one, ready.rows) for one in report.job.get("remarks", ())]
     _print(path, report, as_json=as_json)
     if report.rejected:
         raise typer.Exit(EXIT_REJECTED)
 
 
-def load_file(path: Path) -> Ready:
+def load_file(path: Path, *, strict: bool = False) -> Ready:
     """Return what a file has to send; `ParseError` where it cannot be read."""
     suffix = path.suffix.lower()
     if suffix in SHEET_SUFFIXES:
-        return convert_sheet(load_sheet(path))
+        return convert_sheet(load_sheet(path), strict=strict)
     media = MEDIA_OF_SUFFIX.get(suffix)
     if media is None:
         known = ", ".join((*SHEET_SUFFIXES, *MEDIA_OF_SUFFIX))
@@ -101,7 +105,7 @@ def load_file(path: Path) -> Ready:
     return Ready(body=path.read_bytes(), media=media)
 
 
-def convert_sheet(sheet: Sheet) -> Ready:
+def convert_sheet(sheet: Sheet, *, strict: bool = False) -> Ready:
     """Return the document of a spreadsheet, without the rows that break a rule.
 
     It is created when its newest event happened, so that the same rows are the same bytes.
@@ -111,7 +115,7 @@ def convert_sheet(sheet: Sheet) -> Ready:
     newest_us = 0
     for one in sheet.events:
         judged = judge_event("", one.raw, cites="")
-        if judged.event is None:
+        if judged.event is None or (strict and judged.faults):
             for fault in judged.faults:
                 column = fault.pointer.strip("/")
                 rejections.append(Rejection(one.rows[0], column, fault.why, fault.mend))
@@ -127,13 +131,13 @@ def convert_sheet(sheet: Sheet) -> Ready:
     )
 
 
-def _capture_here(folder: Path, ready: Ready, behaviour: Behaviour) -> dict[str, Any]:
+def _capture_here(folder: Path, ready: Ready, handling: Handling) -> dict[str, Any]:
     from ledger.app import open_ledger  # noqa: PLC0415 - lazily: the server's packages
 
     with open_ledger(folder) as ledger:
         if ledger.capture is None:
             raise TagtrailError(f"{folder} has no capture key: see docs/reference/capture.md")
-        _, done = ledger.capture.accept(ready.body, ready.media, behaviour)
+        _, done = ledger.capture.accept(ready.body, ready.media, handling)
         outcome: dict[str, Any] = done.result(JOB_S).as_json()
         # The index would follow at the next start; then it is there for the next question.
         while ledger.index.next_index < ledger.log.size:
@@ -141,10 +145,13 @@ def _capture_here(folder: Path, ready: Ready, behaviour: Behaviour) -> dict[str,
     return outcome
 
 
-def _capture_there(url: str, ready: Ready, behaviour: Behaviour) -> dict[str, Any]:
+def _capture_there(url: str, ready: Ready, handling: Handling) -> dict[str, Any]:
     import urllib3  # noqa: PLC0415 - lazily
 
-    headers = {"Content-Type": ready.media, "GS1-Capture-Error-Behaviour": behaviour}
+    headers = {"Content-Type": ready.media}
+    headers["GS1-Capture-Error-Behaviour"] = handling.behaviour
+    if handling.strict:
+        headers["Prefer"] = "handling=strict"
     try:
         with urllib3.PoolManager(retries=False, timeout=ANSWER_S) as pool:
             base = url.rstrip("/") + "/"
@@ -192,17 +199,24 @@ def _print(path: Path, report: Report, *, as_json: bool) -> None:
     job = {name: report.job.get(name) for name in names}
     job["success"] = not report.rejected
     if as_json:
-        answer = {"file": str(path), **job, "rejected": report.rejected}
+        lists = {"rejected": report.rejected, "remarks": report.remarks}
+        answer = {"file": str(path), **job, **lists}
         typer.echo(msgspec.json.format(msgspec.json.encode(answer)).decode())
         return
     for one in report.rejected:
-        where = f"row {one['row']}" if "row" in one else str(one.get("pointer") or "the file")
-        column = f", {one['column']}" if one.get("column") else ""
-        mend = str(one["mend"])
-        typer.echo(f"{where}{column}: {one['why']}. {mend[:1].upper()}{mend[1:]}.")
+        typer.echo(_sentence(one))
+    for one in report.remarks:
+        typer.echo(f"captured all the same: {_sentence(one)}")
     if not report.job:
         typer.echo("nothing was captured")
         return
     typer.echo(f"captured {job['captured'] or 0} events, knew {job['known'] or 0} already")
     if job["index"] is not None:
         typer.echo(f"entry {job['index']}, document {job['document']}")
+
+
+def _sentence(one: dict[str, object]) -> str:
+    where = f"row {one['row']}" if "row" in one else str(one.get("pointer") or "the file")
+    column = f", {one['column']}" if one.get("column") else ""
+    mend = str(one["mend"])
+    return f"{where}{column}: {one['why']}. {mend[:1].upper()}{mend[1:]}."

@@ -10,12 +10,15 @@ Pure: no I/O, no clock, no randomness.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 
+from ledger.epcis.fields import check_fields, is_own_name, own_terms
 from ledger.epcis.rules import Fault, check_structure
 from ledger.epcis.shape import pointer
 from ledger.epcis.values import Event, Report, SensorElement
 from ledger.errors import ParseError
 from ledger.gs1 import cbv
+from ledger.gs1.digital_link import is_web_uri
 from ledger.gs1.epc import canonical_key, parse_epc
 
 _IDENTITIES = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
@@ -29,6 +32,8 @@ _VALUES = ("value", "minValue", "maxValue", "meanValue", "percValue", "sDev")
 def check_event(event: Event) -> Iterator[Fault]:
     """Yield every rule that `event` breaks, structure first; nothing for a clean event."""
     yield from check_structure(event)
+    yield from _check_subject(event)
+    yield from check_fields(event)
     yield from _check_identities(event)
     yield from _check_words(event)
     yield from _check_containment(event)
@@ -36,6 +41,24 @@ def check_event(event: Event) -> Iterator[Fault]:
     yield from _check_error(event)
     for n, element in enumerate(event.sensors):
         yield from _check_element(event, element, f"/sensorElementList/{n}")
+
+
+def _check_subject(event: Event) -> Iterator[Fault]:
+    """Yield what EPCIS 2.0 section 7.4 asks of a type beyond what gives it a meaning at all."""
+    if event.type == "ObjectEvent":
+        is_named = "epcList" in event.raw or event.quantities
+        if not is_named and event.sensors and event.read_point is None:
+            mend = "say where it was measured, or name the things"
+            yield Fault("/readPoint", "is missing beside sensor data about nothing else", mend)
+        if "ilmd" in event.raw and event.action in ("OBSERVE", "DELETE"):
+            mend = "give it with ADD, when things begin"
+            why = f"comes with {event.action}"
+            yield Fault("/ilmd", why, mend, grave=False)  # one of GS1's drafts has it
+    elif event.type == "TransactionEvent":
+        is_named = "epcList" in event.raw or event.quantities
+        if not is_named and event.action != "DELETE":
+            mend = "name the things; only DELETE may omit them, and then means all"
+            yield Fault("/epcList", "is missing, and quantityList", mend)
 
 
 def _items(event: Event, field: str) -> Iterable[object]:
@@ -77,8 +100,11 @@ def _check_epc(place: str, text: str, *, is_class: bool) -> Iterator[Fault]:
         epc = parse_epc(text)
     except ParseError as error:
         mend = "write the identifier as GS1 TDS or Digital Link says"
-        yield Fault(place, error.why, mend, grave=text.startswith("urn:epc:"))
+        # A link whose check digit is wrong names something all the same, if only to itself.
+        yield Fault(place, error.why, mend, grave=not is_web_uri(text))
         return
+    if text.startswith("("):
+        yield Fault(place, "is an element string, no URI", f"write it as {epc.key}")
     is_instance = not epc.is_class and epc.scheme != "other"
     if epc.is_class and not is_class:
         mend = "name the instance, or put the class into a quantity list"
@@ -90,10 +116,18 @@ def _check_epc(place: str, text: str, *, is_class: bool) -> Iterator[Fault]:
 
 
 def _check_uri(place: str, text: str) -> Iterator[Fault]:
+    why = _why_no_uri(text)
+    if why is not None:
+        yield Fault(place, why, "write an absolute URI")
+
+
+@lru_cache(maxsize=4096)  # places are few, and each is in thousands of events
+def _why_no_uri(text: str) -> str | None:
     try:
         parse_epc(text)
     except ParseError as error:
-        yield Fault(place, error.why, "write an absolute URI")
+        return error.why
+    return None
 
 
 def _check_words(event: Event) -> Iterator[Fault]:
@@ -135,6 +169,8 @@ def _check_containment(event: Event) -> Iterator[Fault]:
         ("inputEPCList", event.input_epcs),
         ("outputEPCList", event.output_epcs),
     ):
+        if len(set(keys)) == len(keys):
+            continue
         for key, count in Counter(keys).items():
             if count > 1:
                 place = f"/{field}/{keys.index(key)}"
@@ -145,13 +181,15 @@ def _check_containment(event: Event) -> Iterator[Fault]:
 
 
 def _check_extensions(event: Event) -> Iterator[Fault]:
+    terms = own_terms(event) if event.extensions or event.ilmd else frozenset()
     for field in event.extensions:
-        if ":" not in field:
+        if not is_own_name(field, terms):
             mend = "prefix your own field and say in @context what the prefix means"
             yield Fault(pointer("", field), "is no field of EPCIS", mend)
-    if event.ilmd and event.type == "ObjectEvent" and event.action not in (None, "ADD"):
-        mend = "give it with ADD, when things begin"
-        yield Fault("/ilmd", f"comes with {event.action}", mend, grave=False)
+    for field in event.ilmd:
+        if not is_own_name(field, terms):
+            mend = "prefix it, as in cbvmda:lotNumber"
+            yield Fault(pointer("/ilmd", field), "has no prefix", mend, grave=False)
 
 
 def _check_error(event: Event) -> Iterator[Fault]:
@@ -200,6 +238,9 @@ def _check_shared(
 
 
 def _check_report(report: Report, place: str) -> Iterator[Fault]:
+    if not report.type:
+        mend = "say what was measured, such as Temperature"
+        yield Fault(f"{place}/type", "is missing", mend, grave=False)
     if report.uom is None and any(field in report.raw for field in _VALUES):
         mend = "give the unit's UN/ECE Recommendation 20 code, such as CEL"
         yield Fault(f"{place}/uom", "is missing beside a number", mend, grave=False)

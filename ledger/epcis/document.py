@@ -15,8 +15,9 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ledger.epcis.shape import fault, read_object, read_objects
+from ledger.epcis.shape import fault, read_items, read_object
 from ledger.epcis.times import format_time
+from ledger.errors import ParseError
 
 EPCIS_CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
 _STANDARD_CONTEXTS = frozenset(
@@ -31,6 +32,7 @@ _STANDARD_CONTEXTS = frozenset(
 TAGTRAIL_CONTEXT = {"tagtrail": "https://tagtrail.dev/voc/"}
 
 _CONTEXT = "@context"
+_DOCUMENTS = ("EPCISDocument", "EPCISQueryDocument")
 _LISTS = frozenset(
     {"epcList", "childEPCs", "inputEPCList", "outputEPCList", "quantityList"}
     | {"childQuantityList", "inputQuantityList", "outputQuantityList", "bizTransactionList"}
@@ -56,10 +58,23 @@ def events_of_document(
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield each event of a document with its JSON pointer, its contexts made its own.
 
-    Raises `ParseError` with a JSON pointer where the document has no list of events.
+    Raises `ParseError` with a JSON pointer where the document has no list of events, or one
+    holds something else.
     """
+    for place, event in items_of_document(document):
+        if event is None:
+            raise ParseError(place, "is no object; write an event there")
+        yield place, event
+
+
+def items_of_document(
+    document: Mapping[str, object],
+) -> Iterator[tuple[str, dict[str, object] | None]]:
+    """Yield what `events_of_document` does, and None for what is no object."""
     outer = _contexts(document.get(_CONTEXT))
     if "epcisBody" not in document:
+        if document.get("type") in _DOCUMENTS:
+            raise fault("", "epcisBody", "is missing; put the events there")
         yield "", _with_contexts(document, [])
         return
     body = read_object(document, "epcisBody") or {}
@@ -70,8 +85,9 @@ def events_of_document(
             body, base = inner, f"{base}/{step}"
     if "eventList" not in body:
         raise fault(base, "eventList", "is missing; put the events there")
-    for place, event in read_objects(body, "eventList", base):
-        yield place, _with_contexts(event, outer)
+    for n, event in enumerate(read_items(body, "eventList", base)):
+        known = _with_contexts(event, outer) if isinstance(event, dict) else None
+        yield f"{base}/eventList/{n}", known
 
 
 def show_event(

@@ -54,6 +54,7 @@ from ledger.gs1.epc import canonical_key
 __all__ = [
     "EVIDENCE_FIELD",
     "PART_FIELDS",
+    "REQUIRED_FIELDS",
     "ErrorDeclaration",
     "Event",
     "Quantity",
@@ -64,11 +65,15 @@ __all__ = [
     "join_parts",
     "parse_event",
     "parse_time_us",
+    "read_event",
     "split_event",
 ]
 
 EVIDENCE_FIELD = "tagtrail:evidence"
 """The field in which an event cites the messages or the document that it was made of."""
+
+REQUIRED_FIELDS = ("type", "eventTime", "eventTimeZoneOffset")
+"""What every event has, whatever its type."""
 
 _NOTHING: Mapping[str, object] = {}
 _QUANTITY_LISTS: tuple[tuple[str, QuantityRole], ...] = (
@@ -85,6 +90,16 @@ def parse_event(obj: Mapping[str, object], *, partial: bool = False) -> Event:
     `partial` admits that required fields are missing, as they are in withheld parts. Raises
     `ParseError`, whose `where` is a JSON pointer and whose `why` says how to mend it.
     """
+    event = read_event(obj, partial=partial)
+    verify_structure(event, partial=partial)
+    return event
+
+
+def read_event(obj: Mapping[str, object], *, partial: bool = False) -> Event:
+    """Return the event that a JSON object says, which may break rules of its type.
+
+    Raises `ParseError` as `parse_event` does, for values that are none of their field.
+    """
     if not isinstance(obj, Mapping):
         raise ParseError("event", "is no JSON object; write {…}")
     event_time = _required(obj, "eventTime", partial=partial)
@@ -92,7 +107,7 @@ def parse_event(obj: Mapping[str, object], *, partial: bool = False) -> Event:
     if offset:
         parse_offset(offset, "/eventTimeZoneOffset")
     persistent = read_object(obj, "persistentDisposition") or _NOTHING
-    event = Event(
+    return Event(
         type=_required(obj, "type", partial=partial),
         action=read_text(obj, "action"),
         event_id=read_text(obj, "eventID"),
@@ -124,8 +139,6 @@ def parse_event(obj: Mapping[str, object], *, partial: bool = False) -> Event:
         },
         raw=obj,
     )
-    verify_structure(event, partial=partial)
-    return event
 
 
 def _required(obj: Mapping[str, object], field: str, *, partial: bool) -> str:

@@ -16,7 +16,6 @@ Pure: no I/O, no clock, no randomness.
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 from ledger.errors import ParseError
@@ -61,22 +60,26 @@ PART_DEPTH_MAX = 64
 
 _LOGS_OWN = "recordTime"
 _BOM = b"\xef\xbb\xbf"
-# An unterminated string runs to the end, so that the scan stays linear on hostile bytes.
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
+_AS_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(code for code in range(256) if code not in b"[]{}")
+_OPENS = ord("[")
 
 
-def split_event(event: Mapping[str, object]) -> tuple[bytes | None, ...]:
+def split_event(
+    event: Mapping[str, object], *, is_parsed: bool = False
+) -> tuple[bytes | None, ...]:
     """Return the eight parts of `event` as compact JSON; `recordTime` is left out.
 
-    Raises `ParseError` where a part would not pass `check_part`.
+    `is_parsed` promises that it came out of a parser, so that all its keys are strings and
+    the parts need not be read again. Raises `ParseError` where a part would not pass
+    `check_part`.
     """
     shares: list[dict[str, object]] = [{} for _ in PART_FIELDS]
     for field, value in event.items():
         if field != _LOGS_OWN:
             shares[PART_OF_FIELD.get(field, OTHER)][field] = value
     parts = tuple(_write(n, share) if share else None for n, share in enumerate(shares))
-    for n, part in enumerate(parts):
+    for n, part in () if is_parsed else enumerate(parts):
         if part is not None:
             check_part(n, part)
     return parts
@@ -144,9 +147,20 @@ def _check_place(where: str, n: int, field: str) -> None:
 def _check_depth(where: str, data: bytes, depth_max: int) -> None:
     if data.count(b"[") + data.count(b"{") <= depth_max:
         return  # the common case: too few brackets to nest deeper than allowed
-    depth = 0
-    for bracket in _BRACKETS.findall(_STRING.sub(b"", data)):
-        depth += 1 if bracket in b"[{" else -1
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside = b"".join(data.split(b'"')[::2])
+    # One kind of bracket is left, and each round takes away the innermost level of all.
+    brackets = left = outside.translate(_AS_ONE_KIND, _NO_BRACKETS)
+    for _ in range(depth_max):
+        before, left = len(left), left.replace(b"[]", b"")
+        if not left:
+            return
+        if len(left) == before:
+            break
+    depth = 0  # too deep, or no JSON at all: count
+    for bracket in brackets:
+        depth += 1 if bracket == _OPENS else -1
         if depth > depth_max:
             raise ParseError(where, f"nests deeper than {depth_max} levels")
 
@@ -194,17 +208,21 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
 )
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _LENIENT = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _write(n: int, share: dict[str, object]) -> bytes:
     where = f"part {n} ({PART_NAMES[n]})"
     try:
-        text = json.dumps(share, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode("utf-8")
+        data = _ENCODER.encode(share).encode("utf-8")
     except UnicodeEncodeError:
         raise ParseError(
             where, "holds half of a surrogate pair, which is no character"
         ) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise ParseError(where, f"cannot be written as JSON: {error}") from None
+    if len(data) > PART_BYTES_MAX:
+        raise ParseError(where, f"has {len(data)} bytes, at most {PART_BYTES_MAX} are allowed")
+    _check_depth(where, data, PART_DEPTH_MAX)
+    return data

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ledger.epcis.advice import check_event
-from ledger.epcis.document import events_of_document
+from ledger.epcis.diagnosis import describe_error, list_faults
+from ledger.epcis.document import items_of_document
 from ledger.epcis.event import EVIDENCE_FIELD, Event, parse_event, split_event
 from ledger.epcis.event_hash import hash_event
 from ledger.epcis.parts import PART_DEPTH_MAX, parse_json
@@ -74,20 +75,29 @@ def read_document(data: bytes, media: str) -> dict[str, object]:
     return document
 
 
-def list_events(document: Mapping[str, object]) -> list[tuple[str, dict[str, object]]]:
-    """Return the events of a document with their pointers, at most `EVENTS_MAX`."""
-    events = list(events_of_document(document))
+def list_events(document: Mapping[str, object]) -> list[tuple[str, dict[str, object] | None]]:
+    """Return the events of a document with their pointers, at most `EVENTS_MAX`.
+
+    None stands for what is no object.
+    """
+    events = list(items_of_document(document))
     if len(events) > EVENTS_MAX:
         why = f"has {len(events)} events, at most {EVENTS_MAX} are captured at once; split it"
         raise LimitError("document", why)
     return events
 
 
-def judge_event(pointer: str, raw: Mapping[str, object], *, cites: str) -> ReceivedEvent:
+def judge_event(
+    pointer: str, raw: Mapping[str, object] | None, *, cites: str, all_faults: bool = True
+) -> ReceivedEvent:
     """Return what one event of a document is, and what is wrong with it.
 
-    `cites` is the SHA-256 of the document in hex, which goes into the captured parts.
+    `cites` is the SHA-256 of the document in hex, which goes into the captured parts. Without
+    `all_faults` the first fault of an event that cannot be read is enough.
     """
+    if raw is None:
+        nothing = Fault(pointer, "is no object", "write an event there")
+        return ReceivedEvent(pointer, {}, None, (), (nothing,))
     if EVIDENCE_FIELD in raw:
         own = Fault(f"{pointer}/{EVIDENCE_FIELD}", "is the ledger's own", "leave it out")
         return ReceivedEvent(pointer, raw, None, (), (own,))
@@ -100,9 +110,10 @@ def judge_event(pointer: str, raw: Mapping[str, object], *, cites: str) -> Recei
         if event.event_id is None:
             raw = {**raw, "eventID": hash_event(raw)}
             event = replace(event, event_id=str(raw["eventID"]), raw=raw)
-        parts = split_event({**raw, EVIDENCE_FIELD: {"document": cites}})
+        parts = split_event({**raw, EVIDENCE_FIELD: {"document": cites}}, is_parsed=True)
     except ParseError as error:
-        return ReceivedEvent(pointer, raw, None, (), (_fault_of(pointer, error),))
+        found = (list_faults(raw) if all_faults else []) or [describe_error(error)]
+        return ReceivedEvent(pointer, raw, None, (), tuple(_moved(pointer, f) for f in found))
     moved = tuple(_moved(pointer, fault) for fault in faults)
     return ReceivedEvent(pointer, raw, event, parts, moved)
 
@@ -115,12 +126,3 @@ def judge_document(document: Mapping[str, object], *, cites: str) -> Iterator[Re
 
 def _moved(pointer: str, fault: Fault) -> Fault:
     return replace(fault, pointer=pointer + fault.pointer)
-
-
-def _fault_of(pointer: str, error: ParseError) -> Fault:
-    """Return a refusal as a fault; its reason says how to mend it after the semicolon."""
-    why, _, mend = error.why.partition("; ")
-    where = error.where if error.where.startswith("/") else ""
-    if not where and error.where != "event":
-        why = f"{error.where} {why}"
-    return Fault(pointer + where, why, mend or "write it as EPCIS 2.0 says")

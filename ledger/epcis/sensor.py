@@ -61,7 +61,7 @@ def _parse_report(item: Mapping[str, object], base: str) -> Report:
     exception = read_text(item, "exception", base)
     component = read_text(item, "component", base)
     boolean = item.get("booleanValue")
-    if boolean is not None and not isinstance(boolean, bool):
+    if "booleanValue" in item and not isinstance(boolean, bool):
         raise fault(base, "booleanValue", "is no truth value; write true or false")
     # GS1's schema requires a type; a report of an exception alone is told by that.
     kind = want_text(item, "type", base) if exception is None else read_text(item, "type", base)
@@ -77,7 +77,7 @@ def _parse_report(item: Mapping[str, object], base: str) -> Report:
         exception=None if exception is None else canonical_measurement(exception),
         component=None if component is None else canonical_component(component),
         string_value=read_text(item, "stringValue", base),
-        boolean_value=boolean,
+        boolean_value=boolean if isinstance(boolean, bool) else None,
         uri_value=read_text(item, "uriValue", base),
         hex_binary_value=read_text(item, "hexBinaryValue", base),
         raw=item,

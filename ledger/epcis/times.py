@@ -6,7 +6,8 @@ An EPCIS time is an xsd:dateTime with its zone, EPCIS 2.0 section 7.2.1:
     2023-02-02T11:04:03.123456789Z
 
 Up to nine fraction digits are read; what is finer than a microsecond is cut off.
-Refused: no zone, a zone beyond ±14:00, a leap second, 24:00:00, a space for the T.
+Refused: no zone, a zone beyond ±14:00, a leap second, 24:00:00, a space for the T, an instant
+that is before the year 1 or after the year 9999 in UTC.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -27,6 +28,8 @@ _ZONE_MINUTES_MAX = 14 * 60
 _US = 1_000_000
 _DAY_US = 86_400 * _US
 _US_DIGITS = 6
+_FIRST_US = (date(1, 1, 1).toordinal() - _EPOCH_ORDINAL) * _DAY_US
+_END_US = (date(9999, 12, 31).toordinal() + 1 - _EPOCH_ORDINAL) * _DAY_US
 
 
 def parse_time_us(text: str, where: str = "time") -> int:
@@ -51,10 +54,17 @@ def parse_time_us(text: str, where: str = "time") -> int:
     at = days * _DAY_US + ((hours * 60 + minutes) * 60 + seconds) * _US + fraction_us
     if sign is None:
         return at
+    return _in_utc(at, sign, zone_h, zone_m, where)
+
+
+def _in_utc(at: int, sign: str, zone_h: str, zone_m: str, where: str) -> int:
     zone = int(zone_h) * 60 + int(zone_m)
     if zone > _ZONE_MINUTES_MAX or int(zone_m) >= _MINUTES:
         raise ParseError(where, f"the zone {sign}{zone_h}:{zone_m} is beyond ±14:00")
-    return at - zone * 60 * _US if sign == "+" else at + zone * 60 * _US
+    at += (-zone if sign == "+" else zone) * 60 * _US
+    if not _FIRST_US <= at < _END_US:
+        raise ParseError(where, "is outside of the years 1 to 9999 in UTC")
+    return at
 
 
 def format_time(us: int) -> str:

@@ -25,7 +25,7 @@ _SHOWN = "id, capture_id, created_us, finished_us, behaviour, outcome"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A document that came, `media` its type, `behaviour` rollback or proceed."""
+    """A document that came, `media` its type, `behaviour` what is done about faults."""
 
     capture_id: str
     created_us: int

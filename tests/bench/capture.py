@@ -25,6 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ledger.app import Founding, create_ledger, open_ledger
+from ledger.capture.handling import Handling
 from ledger.capture.sealing import Sealer
 from ledger.cose import Ed25519Signer
 from ledger.epcis.received import ReceivedEvent, judge_document, read_document
@@ -100,7 +101,7 @@ def capture_all(folder: Path, documents: Sequence[bytes]) -> tuple[float, float]
         reception = ledger.capture
 
         def run() -> None:
-            taken = [reception.accept(data, MEDIA, "rollback")[1] for data in documents]
+            taken = [reception.accept(data, MEDIA, Handling())[1] for data in documents]
             assert all(done.result().captured == EVENTS for done in taken)
 
         return sealing, timed(run)

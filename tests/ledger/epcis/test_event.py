@@ -291,7 +291,8 @@ def sensor(report: object, **metadata: object) -> list[object]:
     [
         ({"epcList": ["urn:epc:id:sgtin:9506000.0134.1"]}, "/epcList/0", True),
         ({"epcList": ["https://id.gs1.org/01/09506000134353"]}, "/epcList/0", False),
-        ({"epcList": ["milk"]}, "/epcList/0", False),
+        ({"epcList": ["milk"]}, "/epcList/0", True),
+        ({"epcList": ["(01)09506000134352(21)1"]}, "/epcList/0", True),
         ({"epcList": ["urn:epc:class:lgtin:9506000.013435.L1"]}, "/epcList/0", False),
         ({"epcList": [ITEM, ITEM_KEY]}, "/epcList/0", False),
         ({"bizStep": "teleporting"}, "/bizStep", True),
@@ -305,6 +306,7 @@ def sensor(report: object, **metadata: object) -> list[object]:
         ({"note": "x"}, "/note", True),
         ({"a/b": "x"}, "/a~1b", True),
         ({"ilmd": {"x:y": 1}}, "/ilmd", False),
+        ({"action": "ADD", "ilmd": {"lotNumber": "L1"}}, "/ilmd/lotNumber", False),
         ({"readPoint": {"id": "dock 1"}}, "/readPoint/id", True),
         (
             {
