@@ -214,9 +214,10 @@ class _Book:
     def _start_of(self, party: str, node: Node) -> Moment | None:
         """Return since when `party` has held what it hands over; the origin if it made it."""
         origin = self.thing.origin
+        if origin is not None and origin.moment > node.moment:
+            origin = None
         nobody_before = not any(one.role == self.role for one in self.custody.holdings)
-        made = origin is not None and origin.moment <= node.moment and nobody_before
-        if made and origin is not None and party_key(origin.pin.iss) == party:
+        if origin is not None and nobody_before and party_key(origin.pin.iss) == party:
             return origin.moment
         since = origin.moment if origin is not None else None
         why = f"since when this {self.role} has held it is unknown"

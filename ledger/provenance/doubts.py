@@ -111,6 +111,8 @@ def _outside_life(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
 def _after_end(thing: Thing, own: Iterable[Node]) -> Iterator[Gap]:
     ended: Node | None = None
     for node in own:
+        if is_commissioning(node.event, thing.key):
+            ended = None
         if ended is not None and ended.moment < node.moment and not _may_be_one(ended, node):
             why = "it was seen again after it was decommissioned or destroyed"
             span = (ended.moment, node.moment)
@@ -134,7 +136,7 @@ def _sold_twice(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
                 parties = (sold.pin.iss, node.pin.iss)
                 yield Gap(gaps.SOLD_TWICE, thing.key, sold.moment, node.moment, parties, why)
             sold = node
-        elif _brings_back(node):
+        elif _brings_back(node) or is_commissioning(node.event, thing.key):
             sold = None
 
 

@@ -101,11 +101,15 @@ class Thing:
         return sorted(self.told.values(), key=attrgetter("node.order"))
 
     def sure(self) -> list[Told]:
-        """Return the events that surely happened to it, in order; not those of a part."""
+        """Return the events that surely happened to it in this life, in order.
+
+        Not those of a part of it, and not those of a life before that it was made from.
+        """
         return [
             one
             for one in self.in_order()
             if one.precision != POSSIBLE or self.precision == POSSIBLE
+            if self.life.start <= one.node.moment
         ]
 
     @property

@@ -190,7 +190,8 @@ class _Walk:
         for piece in pieces:
             one = replace(visit, span=piece)
             if one.is_thing:
-                thing.life = life
+                if visit.span.end >= thing.end:  # Not an earlier life that it was made from.
+                    thing.life = life
                 thing.is_class = self._is_class(one.key)
             else:
                 thing.holders.append(holder_of(one, piece))

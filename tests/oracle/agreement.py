@@ -68,7 +68,7 @@ def check_answer(oracle: Oracle, answer: dict[str, Any], key: str) -> None:
 
 def _check_custody(oracle: Oracle, expected: Answer, answer: dict[str, Any], key: str) -> None:
     """Compare who has and owns it now, where the events do not contradict each other."""
-    for row in answer["custody"]:
+    for row in [*answer["custody"], *answer["gaps"]]:
         assert row["to"] is None or (row["from"] or "") <= row["to"], (
             f"a span ends first: {row}"
         )

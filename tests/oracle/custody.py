@@ -68,7 +68,7 @@ def hands(events: Iterable[tuple[Raw, str]], origin: Raw | None) -> dict[str, st
     owner, possessor = Hand("owner"), Hand("possessor")
     for raw, iss in events:
         if raw is origin:
-            possessor.who = iss
+            possessor.who, possessor.meant = iss, None
         had = possessor.who
         possessor.step(raw, iss, had)
         owner.step(raw, iss, had)

@@ -332,10 +332,11 @@ class Oracle:
 
     def holders(self, found: Answer, key: Key) -> dict[str, Key | None]:
         """Return who has and who owns `key`, if no event contradicts another."""
-        events = self.told(found, key, (*OWN, "contained"))
         started = self.lives(key, self.end)[-1][0]
+        events = [
+            one for one in self.told(found, key, (*OWN, "contained")) if one.at >= started
+        ]
         made = [one for one in events if one.commissions(key) or key in one.outputs()]
-        made = [one for one in made if one.at >= started]
         witnessed = made and made[0].grade >= 2
         return hands(
             [(one.raw, party(one.iss)) for one in events], made[0].raw if witnessed else None
@@ -353,9 +354,18 @@ class Oracle:
             ended = [one for one in own if one.ends(thing)]
             if born and own[0].at < born[0]:
                 found.gaps.add(("before_commissioning", thing))
-            if any(a.at < b.at and a.raw != b.raw for a in ended for b in own):
+            lives = self.lives(thing, own[-1].at) if own else []
+            if any(
+                a.at < b.at and a.raw != b.raw and start <= a.at and b.at <= end
+                for start, end in lives
+                for a in ended
+                for b in own
+            ):
                 found.gaps.add(("after_decommissioning", thing))
-            if any(sold_twice([one.raw for one in own], thing)):
+            if any(
+                any(sold_twice([one.raw for one in own if start <= one.at <= end], thing))
+                for start, end in lives
+            ):
                 found.gaps.add(("sold_twice", thing))
             every = self.told(found, thing, (*OWN, "contained", "associated"))
             if any(self.texts.count(repr(_sorted(one.raw))) > 1 for one in every):
