@@ -18,6 +18,7 @@ from ledger.api import (
     routes_statements,
     routes_twin,
 )
+from ledger.api.openapi import describe_api
 from ledger.api.problems import (
     DEFECT,
     MALFORMED,
@@ -32,19 +33,24 @@ from ledger.errors import TagtrailError
 _log = logging.getLogger("tagtrail.api")
 _METHOD_NOT_ALLOWED = 405
 
+ROUTERS = (
+    routes_statements.router,
+    routes_capture.router,
+    routes_events.router,
+    routes_log.router,
+    routes_keys.router,
+    routes_provenance.router,
+    routes_twin.router,
+    routes_links.router,
+)
+
 
 def create_application(ledger: Served) -> FastAPI:
     """Return the application that serves `ledger`, which outlives it."""
     application = FastAPI(title="tagtrail", docs_url=None, redoc_url=None)
     application.state.served = ledger
-    application.include_router(routes_statements.router)
-    application.include_router(routes_capture.router)
-    application.include_router(routes_events.router)
-    application.include_router(routes_log.router)
-    application.include_router(routes_keys.router)
-    application.include_router(routes_provenance.router)
-    application.include_router(routes_twin.router)
-    application.include_router(routes_links.router)
+    for router in ROUTERS:
+        application.include_router(router)
     application.add_api_route("/status", get_status, response_model=None)
     application.add_api_route("/healthz", get_health, response_model=None)
     application.add_api_route("/readyz", get_readiness, response_model=None)
@@ -52,6 +58,7 @@ def create_application(ledger: Served) -> FastAPI:
     application.add_exception_handler(HTTPException, _answer_http)
     application.add_exception_handler(RequestValidationError, _answer_invalid)
     application.add_exception_handler(Exception, _answer_defect)
+    application.openapi = describe_api(application, ROUTERS)  # type: ignore[method-assign]
     return application
 
 

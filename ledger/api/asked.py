@@ -10,11 +10,21 @@ import msgspec
 from fastapi import Query, Request
 from starlette.responses import Response
 
-from ledger.api.problems import CONTENT_TYPE, NOT_FOUND, ProblemError
+from ledger.api.examples import ITEM
+from ledger.api.problems import (
+    CONTENT_TYPE,
+    NOT_FOUND,
+    Problem,
+    ProblemError,
+    describe_error,
+)
 from ledger.api.served import Served, served
 from ledger.epcis.times import parse_time_us
 from ledger.errors import ParseError
+from ledger.gs1.item import parse_item
+from ledger.provenance.document import Document
 from ledger.provenance.reader import Limits
+from ledger.provenance.source import EventSource, Wanted
 from ledger.provenance.twin import Asked
 from ledger.tlog.checkpoint import parse_decimal
 
@@ -83,6 +93,38 @@ def read_asked(
     return ledger, asked
 
 
+def whole_item(request: Request, epc: str, suffix: str) -> str | None:
+    """Return the item if the last word of the path belongs to it, as in serial `graph`.
+
+    It does if its slash was encoded, or if what comes before it is no item and both are.
+    """
+    text = f"{epc}/{suffix}"
+    if not bytes(request.scope["raw_path"]).endswith(b"/" + suffix.encode()):
+        return text
+    return text if not _is_item(epc) and _is_item(text) else None
+
+
+def _is_item(text: str) -> bool:
+    try:
+        parse_item(text)
+    except ParseError:
+        return False
+    return True
+
+
+def is_named(source: EventSource, key: str) -> bool:
+    """Tell whether an event names the thing `key` itself; what is below it does not count."""
+    return any(True for _ in source.events_of([Wanted(key=key, oldest=1)]))
+
+
+def with_root(ledger: Served, document: Document) -> Document:
+    """Return `document` with the root of the log at the size that it is as of."""
+    as_of = document["as_of"]
+    assert isinstance(as_of, dict)
+    as_of["root"] = ledger.log.root_at(as_of["size"]).hex()
+    return document
+
+
 def as_json(body: bytes | object, media_type: str = "application/json") -> Response:
     """Return a response with `body`, or with the JSON of it."""
     data = body if isinstance(body, bytes) else msgspec.json.encode(body)
@@ -96,14 +138,35 @@ def unknown(text: str, key: str) -> ProblemError:
     )
 
 
-def documented(example: object, what: str) -> dict[int | str, dict[str, object]]:
+def documented(
+    example: object, what: str, media_type: str = "application/json"
+) -> dict[int | str, dict[str, object]]:
     """Return what OpenAPI says about the answers of a route."""
-    problem: dict[str, object] = {CONTENT_TYPE: {"schema": {"type": "object"}}}
+    is_object = media_type.endswith(("/json", "+json"))
+    content: dict[str, object] = {"schema": {"type": "object" if is_object else "string"}}
+    if example is not None:
+        content["example"] = example
     return {
-        200: {"description": what, "content": {"application/json": {"example": example}}},
-        400: {"description": "It does not parse; `where` names it.", "content": problem},
+        200: {"description": what, "content": {media_type: content}},
+        400: {
+            "description": "It does not parse; `where` names it.",
+            "content": _problem(example_malformed()),
+        },
         404: {
             "description": "Nothing names it; `key` is what was looked for.",
-            "content": problem,
+            "content": _problem(unknown(ITEM, ITEM).problem),
         },
     }
+
+
+def _problem(problem: Problem) -> dict[str, object]:
+    return {CONTENT_TYPE: {"schema": {"type": "object"}, "example": problem.as_json()}}
+
+
+def example_malformed() -> Problem:
+    """Return what is said of an identifier with a wrong check digit."""
+    try:
+        parse_item("(01)09506000134353(21)7")
+    except ParseError as error:
+        return describe_error(error)
+    raise AssertionError("the example is no example")

@@ -9,8 +9,9 @@ what it is as of, then the affected, the cleared, and last a summary with the pa
 call. A body that does not parse is a 400 before anything is sent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import chain
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -26,11 +27,14 @@ from ledger.api.asked import (
     Limit,
     as_json,
     documented,
+    is_named,
     read_asked,
     read_limits,
     read_time,
     unknown,
+    with_root,
 )
+from ledger.api.examples import example_contents, example_inventory, example_recall
 from ledger.api.problems import TOO_LARGE, ProblemError
 from ledger.errors import ParseError
 from ledger.gs1.item import parse_item
@@ -43,6 +47,7 @@ from ledger.provenance.twin import list_contents, list_inventory
 
 RECALL_BYTES_MAX = 1 << 20
 SEEDS_MAX = 1_000
+SITES = "https://id.gs1.org/414/"
 NDJSON = "application/x-ndjson"
 
 router = APIRouter(tags=["twin"])
@@ -73,25 +78,24 @@ class RecallBody(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "f
     after: str = ""
 
 
-_ITEM = "https://id.gs1.org/01/09506000134352/21/7"
-_LINE = {
-    "kind": "affected",
-    "certainty": "certain",
-    "epc": _ITEM,
-    "path": ["https://id.gs1.org/01/09506000134369/10/A", _ITEM],
-    "place": "https://id.gs1.org/414/9521321000010",
-    "possessor": "https://id.gs1.org/417/9521321000003",
-}
+def _body_schema() -> dict[str, object]:
+    """Return the JSON schema of a recall, with nothing to look up elsewhere."""
+    _, parts = msgspec.json.schema_components([RecallBody])
+    body = parts["RecallBody"]
+    body["properties"]["excursion"]["anyOf"] = [{"type": "null"}, parts["ExcursionBody"]]
+    return dict(body)
+
+
+def _lines(rows: Iterable[Document]) -> Iterator[bytes]:
+    for row in rows:
+        yield msgspec.json.encode(row) + b"\n"
 
 
 @router.get(
     "/contents/{epc:path}",
     response_model=None,
     summary="What is inside a container",
-    responses=documented(
-        {"epc": "https://id.gs1.org/00/…", "contents": [{"epc": _ITEM, "depth": 2}]},
-        "What is inside, level by level.",
-    ),
+    responses=documented(example_contents(), "What is inside, level by level."),
 )
 async def get_contents(
     request: Request,
@@ -106,21 +110,18 @@ async def get_contents(
     limits = read_limits(None, depth, None)
     ledger, asked = read_asked(request, at, known_at, limits)
     source = ledger.index.source()
-    if not source.keys_under(key):
+    if not await run_in_threadpool(is_named, source, key):
         raise unknown(epc, key)
     levels = None if depth is None else limits.levels
     told = await run_in_threadpool(list_contents, source, key, asked, depth=levels, after=after)
-    return as_json(told)
+    return as_json(with_root(ledger, told))
 
 
 @router.get(
     "/sites/{gln:path}/inventory",
     response_model=None,
     summary="Who and what is at a site",
-    responses=documented(
-        {"site": "https://id.gs1.org/414/9521321000010", "items": [{"epc": _ITEM}]},
-        "What is at the places of the site.",
-    ),
+    responses=documented(example_inventory(), "What is at the places of the site."),
 )
 async def get_inventory(
     request: Request,
@@ -134,28 +135,33 @@ async def get_inventory(
     site = parse_item(f"https://id.gs1.org/414/{gln}" if gln.isdigit() else gln)
     ledger, asked = read_asked(request, at, known_at, read_limits(limit, None, before))
     source = ledger.index.source()
-    if not source.keys_under(site):
+    if not site.startswith(SITES) or not await run_in_threadpool(source.keys_under, site):
         raise unknown(gln, site)
-    return as_json(await run_in_threadpool(list_inventory, source, site, asked))
+    told = await run_in_threadpool(list_inventory, source, site, asked)
+    return as_json(with_root(ledger, told))
 
 
 @router.post(
     "/recall",
     response_model=None,
+    response_class=Response,
     summary="Everything that a suspicion reaches",
-    responses={
-        200: {
-            "description": "One JSON object a line: recall, affected, cleared, summary.",
-            "content": {NDJSON: {"example": _LINE}},
-        }
-    },
+    responses=documented(
+        b"".join(_lines(example_recall())).decode(),
+        "One JSON object a line: recall, affected, cleared, summary.",
+        NDJSON,
+    ),
     openapi_extra={
         "requestBody": {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"type": "object"},
-                    "example": {"things": ["(01)09506000134369(10)A"]},
+                    "schema": _body_schema(),
+                    "example": {
+                        "things": ["(01)09506000134369(10)A"],
+                        "from": "2026-03-01T00:00:00Z",
+                        "to": "2026-03-02T00:00:00Z",
+                    },
                 }
             },
         }
@@ -178,7 +184,8 @@ async def post_recall(request: Request) -> Response:
         ledger.index.source(), read_suspicion(body), asked, items=body.limit, after=body.after
     )
     first = await run_in_threadpool(next, rows)  # What fails, fails before anything is sent.
-    return StreamingResponse(_lines(first, rows), media_type=NDJSON)
+    with_root(ledger, first)
+    return StreamingResponse(_lines(chain([first], rows)), media_type=NDJSON)
 
 
 def read_suspicion(body: RecallBody) -> Suspicion:
@@ -189,6 +196,9 @@ def read_suspicion(body: RecallBody) -> Suspicion:
     if not 1 <= count <= SEEDS_MAX:
         raise ParseError("body", f"suspects {count} things; name 1 to {SEEDS_MAX} of them")
     excursion = body.excursion
+    for bound in () if excursion is None else (excursion.low, excursion.high):
+        if bound is not None and not bound.is_finite():
+            raise ParseError("excursion", f"{bound} is no limit of a reading")
     return Suspicion(
         **keys,
         excursion=None
@@ -208,9 +218,3 @@ def _span(from_us: int | None, to_us: int | None) -> Span:
     if to_us < from_us:
         raise ParseError("to", "is before from")
     return at_instants(from_us, to_us)
-
-
-def _lines(first: Document, rest: Iterator[Document]) -> Iterator[bytes]:
-    yield msgspec.json.encode(first) + b"\n"
-    for row in rest:
-        yield msgspec.json.encode(row) + b"\n"

@@ -100,6 +100,19 @@ def join_parts(parts: Sequence[bytes | None]) -> dict[str, object]:
     return event
 
 
+def parse_part_names(text: str, where: str) -> frozenset[int]:
+    """Return the numbers of the parts that `text` names, comma between.
+
+    Raises `ParseError` at `where` for a name that no part has.
+    """
+    numbers = set()
+    for name in filter(None, (word.strip() for word in text.split(","))):
+        if name not in PART_NAMES:
+            raise ParseError(where, f"{name[:40]!r} is none of {', '.join(PART_NAMES)}")
+        numbers.add(PART_NAMES.index(name))
+    return frozenset(numbers)
+
+
 def check_part(n: int, data: bytes) -> None:
     """Raise `ParseError` unless `data` is the one thing that part `n` (0 to 7) may hold."""
     _read(n, data)

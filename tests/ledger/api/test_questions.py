@@ -171,8 +171,10 @@ def test_a_recall_is_streamed_line_by_line(asked: Server) -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"{}", b"[]", b'{"things": ["nothing"]}', b'{"thing": []}', b'{"things": [1]}',
-     b'{"things": ["(01)09506000134369"], "from": "noon"}',
-     b'{"things": ["(01)09506000134369"], "limit": 0}'],
+     *(b'{"things": ["(01)09506000134369"], ' + rest + b"}" for rest in (
+         b'"from": "noon"', b'"limit": 0', b'"known_at": -1', b'"known_at": 1e3',
+         b'"excursion": {"type": "Temperature", "low": "NaN"}',
+         b'"from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"'))],
 )  # fmt: skip
 def test_a_recall_of_nothing_is_refused_before_anything_is_sent(
     asked: Server, body: bytes
