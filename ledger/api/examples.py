@@ -3,8 +3,6 @@
 Milk of one lot becomes two bottles; they travel in a case, with a logger, from a dairy to a
 shop. The examples in `/openapi.json` are worked out from these events by the code that
 answers, so that they show every member and are never older than it.
-
-Pure: no I/O, no clock, no randomness.
 """
 
 from functools import cache
