@@ -9,7 +9,6 @@ tries again, and `/status` shows how far it is.
 
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -87,7 +86,7 @@ class Clockwork:
             note = self._publisher.publish(size, root)
             if note is not None:
                 self._published = (size, note)
-        except (TagtrailError, sqlite3.Error, OSError) as error:
+        except (TagtrailError, OSError) as error:
             _log.critical("no checkpoint may be signed, exit %d: %s", EXIT_STORAGE, error)
             logging.shutdown()
             self._end_process(EXIT_STORAGE)
@@ -97,7 +96,7 @@ class Clockwork:
         while not self._stop.is_set():
             try:
                 moved = self._index.follow(self._log.size)
-            except (TagtrailError, sqlite3.Error) as error:
+            except TagtrailError as error:
                 _log.error("the index stands at entry %d: %s", self._index.next_index, error)
                 self._stop.wait(FOLLOW_AGAIN_S)
                 continue

@@ -7,20 +7,24 @@
 Rows come out as they are stored, whatever their types; judging them is `ledger.audit`'s.
 The files are opened read-only, so this works beside a running server (all rows of
 `evidence.db` are of one moment) and on a read-only copy. Of a value that is longer than its
-column may hold no more is read than shows that.
+column may hold no more is read than shows that. Where `database.toml` names a PostgreSQL
+database, evidence and index are read there (`ledger.client.server`).
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ledger.audit.index import EVENT_COLUMNS
 from ledger.audit.trustfile import TRUST_BYTES_MAX, TRUST_NAME
-from ledger.client.reading import read_bounded
+from ledger.client.reading import find_url, read_bounded
 from ledger.client.sqlitefile import ReadOnlyDatabase, Row
 from ledger.tlog.merkle import HASH_SIZE
 from ledger.tlog.tiles import ENTRY_BYTES_MAX
+
+if TYPE_CHECKING:
+    from ledger.client.server import ReadOnlySchema
 
 EVIDENCE_NAME = "evidence.db"
 SIGNED_NAME = "signed.db"
@@ -87,7 +91,7 @@ class LedgerFiles:
         """Open the folder's databases, or raise `UnreadableError`."""
         self.folder = folder
         self.signed_before = read_signed(folder)
-        self._evidence = ReadOnlyDatabase(folder / EVIDENCE_NAME, _EVIDENCE_TABLES)
+        self._evidence = _open_rows(folder, EVIDENCE_NAME, _EVIDENCE_TABLES)
         try:
             self.signed_after = read_signed(folder)
         except BaseException:
@@ -172,7 +176,7 @@ class IndexFiles:
 
         Open it before the evidence: an index is never ahead of the log that it follows.
         """
-        self._index = ReadOnlyDatabase(folder / INDEX_NAME, _INDEX_TABLES, indexes=True)
+        self._index = _open_rows(folder, INDEX_NAME, _INDEX_TABLES)
 
     def close(self) -> None:
         """Close the file."""
@@ -193,9 +197,23 @@ class IndexFiles:
 
     def contradictions(self) -> Iterator[str]:
         """Yield what SQLite itself finds wrong between the tables and their indexes."""
+        if not isinstance(self._index, ReadOnlyDatabase):
+            return  # PostgreSQL does not tell who may only read.
         for row in self._index.rows("PRAGMA integrity_check(20)"):
             if row[0] != "ok":
                 yield str(row[0])
+
+
+def _open_rows(
+    folder: Path, name: str, tables: frozenset[str]
+) -> "ReadOnlyDatabase | ReadOnlySchema":
+    """Open one of the databases of a ledger: its file, or its schema on a server."""
+    url = find_url(folder)
+    if url is None:
+        return ReadOnlyDatabase(folder / name, tables, indexes=name == INDEX_NAME)
+    from ledger.client.server import ReadOnlySchema  # noqa: PLC0415 - only where it is used
+
+    return ReadOnlySchema(folder, url, name.removesuffix(".db"), tables)
 
 
 def read_signed(folder: Path) -> list[Row] | None:

@@ -5,10 +5,14 @@ A pipe or a device in the place of a file would keep whoever reads it waiting fo
 
 import os
 import stat
+import tomllib
 from pathlib import Path
 from typing import BinaryIO
 
 from ledger.errors import TagtrailError
+
+DATABASE_TOML = "database.toml"
+_TOML_BYTES_MAX = 64 * 1024
 
 
 class UnreadableError(TagtrailError):
@@ -46,3 +50,17 @@ def read_bounded(path: Path, most: int) -> bytes:
             return file.read(most + 1)
     except OSError as error:
         raise UnreadableError(path, error.strerror or str(error)) from error
+
+
+def find_url(folder: Path) -> str | None:
+    """Return the URL that the folder's `database.toml` names, or None where there is none."""
+    path = folder / DATABASE_TOML
+    if not path.exists():
+        return None
+    try:
+        url = tomllib.loads(read_bounded(path, _TOML_BYTES_MAX).decode())["url"]
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise UnreadableError(path, f"it names no database ({error})") from error
+    if not isinstance(url, str):
+        raise UnreadableError(path, "its url is no string")
+    return url

@@ -15,8 +15,8 @@ from ledger.disclosure import WithheldEvent, decode_event, withhold
 from ledger.entry import Entry, entry_leaf, parse_entry
 from ledger.errors import ParseError, RefusedError
 from ledger.statement import Statement, parse_statement
+from ledger.store.dialect import StorageError
 from ledger.store.evidence import EvidenceReader
-from ledger.store.sqlite import StorageError
 from ledger.tlog.checkpoint import parse_signed_checkpoint
 from ledger.tlog.merkle import Hash, LeafIndex, TreeSize, leaf_hash, prove_inclusion
 from ledger.tlog.multiproof import prove_leaves_from

@@ -12,12 +12,20 @@ off again after the start; what of it was captured before is then found in the l
 
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
-from ledger.store.schema import create_capture_tables
-from ledger.store.sqlite import create_database, open_reader, open_writer, raw, transaction
+from ledger.store.database import (
+    CAPTURE,
+    Where,
+    home_of,
+    make_again,
+    open_reader,
+    open_writer,
+    version_of,
+)
+from ledger.store.dialect import LIMIT_NONE
+from ledger.store.schema import CAPTURE_LAYOUT
 
-CAPTURE_NAME = "capture.db"
+CAPTURE_VERSION = 0
 JOBS_KEPT_MAX = 100_000
 
 _SHOWN = "id, capture_id, created_us, finished_us, behaviour, outcome"
@@ -50,19 +58,19 @@ class Job:
 class CaptureJobs:
     """The jobs of one ledger; any thread may ask and write."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open `capture.db` in `folder`, made where it is missing."""
-        path = folder / CAPTURE_NAME
-        if not path.exists():
-            create_database(path, create_capture_tables)
-        self._engine = open_writer(path)
-        self._reader = open_reader(path)
+    def __init__(self, where: Where) -> None:
+        """Open the jobs of the ledger at `where`, made where they are missing."""
+        home = home_of(where)
+        if version_of(home, CAPTURE) is None:
+            make_again(home, CAPTURE, CAPTURE_LAYOUT, CAPTURE_VERSION)
+        self._database = open_writer(home, CAPTURE)
+        self._reader = open_reader(home, CAPTURE)
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the database."""
-        self._reader.dispose()
-        self._engine.dispose()
+        self._reader.close()
+        self._database.close()
 
     def store(self, job: NewJob) -> int:
         """Keep a job, durably, and return its number; jobs over the limit are forgotten."""
@@ -70,13 +78,13 @@ class CaptureJobs:
             *(job.capture_id, job.created_us, job.behaviour, job.media),
             *(job.sha256, job.data),
         )
-        with self._lock, raw(self._engine) as connection, transaction(connection):
-            cursor = connection.execute(
+        with self._lock, self._database.transaction() as connection:
+            row = connection.execute(
                 "INSERT INTO job (capture_id, created_us, behaviour, media, sha256, data) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
                 values,
-            )
-            number = int(cursor.lastrowid or 0)
+            ).fetchone()
+            number = int(row[0])
             connection.execute(
                 "DELETE FROM job WHERE id <= ? AND finished_us IS NOT NULL",
                 (number - JOBS_KEPT_MAX,),
@@ -85,15 +93,16 @@ class CaptureJobs:
 
     def finish(self, ended: list[tuple[int, bytes]], now_us: int) -> None:
         """Keep what became of jobs (number, outcome), durably, and let their data go."""
-        with self._lock, raw(self._engine) as connection, transaction(connection):
-            connection.executemany(
-                "UPDATE job SET finished_us = ?, outcome = ?, data = NULL WHERE id = ?",
-                [(now_us, outcome, number) for number, outcome in ended],
-            )
+        with self._lock, self._database.transaction() as connection:
+            for number, outcome in ended:
+                connection.execute(
+                    "UPDATE job SET finished_us = ?, outcome = ?, data = NULL WHERE id = ?",
+                    (now_us, outcome, number),
+                )
 
     def load_unfinished(self) -> list[tuple[int, NewJob]]:
         """Return the jobs that had not ended, oldest first."""
-        with raw(self._reader) as connection:
+        with self._reader.lend() as connection:
             rows = connection.execute(
                 "SELECT id, capture_id, created_us, behaviour, media, sha256, data FROM job "
                 "WHERE finished_us IS NULL ORDER BY id"
@@ -103,7 +112,7 @@ class CaptureJobs:
 
     def find(self, capture_id: str) -> Job | None:
         """Return the job with this id, or None."""
-        with raw(self._reader) as connection:
+        with self._reader.lend() as connection:
             row = connection.execute(
                 f"SELECT {_SHOWN} FROM job WHERE capture_id = ?",  # noqa: S608 - our own names
                 (capture_id,),
@@ -112,8 +121,8 @@ class CaptureJobs:
 
     def load_newest(self, count: int, before: int | None = None) -> list[Job]:
         """Return at most `count` jobs, newest first, with numbers below `before`."""
-        limit = 2**63 - 1 if before is None else before
-        with raw(self._reader) as connection:
+        limit = LIMIT_NONE if before is None else before
+        with self._reader.lend() as connection:
             rows = connection.execute(
                 f"SELECT {_SHOWN} FROM job WHERE id < ? ORDER BY id DESC LIMIT ?",  # noqa: S608 - our own names
                 (limit, count),

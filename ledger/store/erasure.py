@@ -10,59 +10,49 @@ overwritten with zeros and its log cut off, as far as no reader holds on to it; 
 database, the files of the source, and bundles that others hold are out of reach.
 """
 
-import sqlite3
 from contextlib import suppress
-from pathlib import Path
-
-from sqlalchemy import Engine
 
 from ledger.audit.documents import cited_in
 from ledger.disclosure import decode_event, shown_parts
 from ledger.epcis.parts import join_parts
 from ledger.errors import ParseError
-from ledger.store.evidence import EVIDENCE_NAME
-from ledger.store.sqlite import open_writer, raw, transaction
+from ledger.store.database import Where, open_evidence
+from ledger.store.dialect import Connection, Database
 
 _PENDING = (
     "SELECT DISTINCT event.eid FROM notice JOIN event ON event.eid = notice.eid "
     "WHERE event.data IS NOT NULL"
 )
-_ERASE = "UPDATE event SET data = NULL WHERE eid = ?"
+_DATA = "SELECT data FROM event WHERE eid = ?"
 
 
-def finish_erasures(folder: Path) -> int:
-    """Erase in `folder`, whose lock the caller holds, what a crash left; return how many."""
-    engine = open_writer(folder / EVIDENCE_NAME)
+def finish_erasures(where: Where) -> int:
+    """Erase what a crash left at `where`; the caller holds the folder's lock. Say how many."""
+    database = open_evidence(where)
     try:
-        return erase_noticed(engine)
+        return erase_noticed(database)
     finally:
-        engine.dispose()
+        database.close()
 
 
-def erase_noticed(engine: Engine) -> int:
+def erase_noticed(database: Database) -> int:
     """Erase every event that is still kept and of which a notice is durable; return how many.
 
     The cost grows with the notices ever given, not with the log.
     """
-    with raw(engine) as connection:
-        connection.execute("PRAGMA secure_delete = ON")
+    with database.lend() as connection:
         pending = connection.execute(_PENDING).fetchall()
-        if not pending:
-            return 0
-        with transaction(connection):
-            for (eid,) in pending:
-                _erase_document(connection, eid)
-                connection.execute(_ERASE, (eid,))
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if not pending:
+        return 0
+    with database.transaction(erasing=True) as connection:
+        for (eid,) in pending:
+            database.erase(connection, eid, _find_cited(connection, eid))
     return len(pending)
 
 
-def _erase_document(connection: sqlite3.Connection, eid: int) -> None:
-    """Erase the document that the event cites, if it was made of one."""
-    select = "SELECT data FROM event WHERE eid = ?"
-    (data,) = connection.execute(select, (eid,)).fetchone()
-    digest = None
+def _find_cited(connection: Connection, eid: int) -> bytes | None:
+    """Return the SHA-256 of the document that the event cites, if it was made of one."""
+    (data,) = connection.execute(_DATA, (eid,)).fetchone()
     with suppress(ParseError):  # What is damaged goes all the same.
-        digest = cited_in(join_parts(shown_parts(decode_event(data))))
-    if digest is not None:
-        connection.execute("UPDATE document SET data = NULL WHERE sha256 = ?", (digest,))
+        return cited_in(join_parts(shown_parts(decode_event(data))))
+    return None

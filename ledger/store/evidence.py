@@ -5,18 +5,16 @@ publisher's read-back depends on it. Any number of threads may read while the on
 writes; each call sees one committed state.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ledger.projection import event_row_id, split_row_id
-from ledger.store.sqlite import StorageError, open_reader, raw, snapshot
+from ledger.store.database import EVIDENCE, Where, open_reader
+from ledger.store.dialect import StorageError
 from ledger.tlog.merkle import Hash, LeafIndex, TreeSize, leaf_hash, tree_root
 from ledger.tlog.tiles import TILE_WIDTH, TileTree, decode_tile, encode_tile
 
-EVIDENCE_NAME = "evidence.db"
 ENTRIES_READ_MAX = 4096
 
 _EVENTS_BETWEEN = (
@@ -26,9 +24,9 @@ _EVENTS_BETWEEN = (
 # Jumps from key to key along the primary key, so the cost grows with keys, not statements.
 _CHAIN_ENDS = """
 WITH RECURSIVE known(kid) AS (
-  SELECT min(kid) FROM chain
+  SELECT (SELECT kid FROM chain ORDER BY kid LIMIT 1)
   UNION ALL
-  SELECT (SELECT min(kid) FROM chain WHERE chain.kid > known.kid) FROM known
+  SELECT (SELECT kid FROM chain WHERE chain.kid > known.kid ORDER BY kid LIMIT 1) FROM known
   WHERE known.kid IS NOT NULL
 )
 SELECT chain.kid, epoch, seq, idx FROM known JOIN chain ON (chain.kid, epoch, seq) = (
@@ -59,13 +57,13 @@ class ChainEnd:
 class EvidenceReader:
     """Any number of readers of one evidence database."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open `evidence.db` in `folder`; raise `StorageError` where there is none."""
-        self._engine = open_reader(folder / EVIDENCE_NAME)
+    def __init__(self, where: Where) -> None:
+        """Open the evidence of the ledger at `where`; raise `StorageError` without any."""
+        self._database = open_reader(where, EVIDENCE)
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._database.close()
 
     # --- Entries and events -------------------------------------------------------------
 
@@ -83,7 +81,7 @@ class EvidenceReader:
 
     def load_entries(self, start: int, stop: int) -> list[bytes]:
         """Return the entries from `start` to `stop` (exclusive); a hole is a `StorageError`."""
-        with raw(self._engine) as connection:
+        with self._database.lend() as connection:
             rows = connection.execute(
                 "SELECT data FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", (start, stop)
             ).fetchall()
@@ -98,7 +96,7 @@ class EvidenceReader:
 
     def load_events(self, index: int) -> list[StoredEvent]:
         """Return the events of the entry at `index`, in the order of its statement."""
-        with raw(self._engine) as connection:
+        with self._database.lend() as connection:
             rows = connection.execute(
                 _EVENTS_BETWEEN,
                 (event_row_id(index, 0), event_row_id(index + 1, 0)),
@@ -113,7 +111,7 @@ class EvidenceReader:
 
     def load_run(self, start: int, stop: int) -> list[tuple[bytes, list[StoredEvent]]]:
         """Return the entries from `start` to `stop` (exclusive), each with its events."""
-        with snapshot(self._engine) as connection:
+        with self._database.snapshot() as connection:
             entries = connection.execute(
                 "SELECT data FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", (start, stop)
             ).fetchall()
@@ -186,13 +184,13 @@ class EvidenceReader:
 
     def load_chain_ends(self) -> list[ChainEnd]:
         """Return the newest place of every chain, each key once."""
-        with raw(self._engine) as connection:
+        with self._database.lend() as connection:
             rows = connection.execute(_CHAIN_ENDS).fetchall()
         return [ChainEnd(*row) for row in rows]
 
     def load_chain_indexes(self, kid: bytes) -> list[int]:
         """Return the indexes of all statements that the key `kid` signed, ascending."""
-        with raw(self._engine) as connection:
+        with self._database.lend() as connection:
             rows = connection.execute(
                 "SELECT idx FROM chain WHERE kid = ? ORDER BY idx", (kid,)
             )
@@ -205,14 +203,11 @@ class EvidenceReader:
 
     def load_key_entry_indexes(self) -> list[int]:
         """Return the indexes of all entries that are about keys, ascending, each once."""
-        with raw(self._engine) as connection:
+        with self._database.lend() as connection:
             rows = connection.execute("SELECT DISTINCT idx FROM key_entry ORDER BY idx")
             return [row[0] for row in rows.fetchall()]
 
     def _row(self, sql: str, *values: object) -> tuple[Any, ...] | None:
-        with raw(self._engine) as connection:
-            try:
-                row: tuple[Any, ...] | None = connection.execute(sql, values).fetchone()
-            except sqlite3.DatabaseError as error:
-                raise StorageError(f"{EVIDENCE_NAME} cannot be read: {error}") from error
+        with self._database.lend() as connection:
+            row: tuple[Any, ...] | None = connection.execute(sql, values).fetchone()
         return row

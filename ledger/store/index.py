@@ -12,10 +12,8 @@ both are in one transaction. A crash of the machine may lose the newest runs; th
 projected again.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
-from pathlib import Path
 
 from ledger.disclosure import decode_event, shown_parts, withheld
 from ledger.entry import parse_entry
@@ -30,79 +28,61 @@ from ledger.projection import (
     project_capture,
 )
 from ledger.statement import Capture, Erasure, parse_statement
+from ledger.store.database import INDEX, Where, home_of, make_again, open_writer, version_of
+from ledger.store.dialect import Connection, Database, StorageError
 from ledger.store.evidence import EvidenceReader, StoredEvent
-from ledger.store.schema import create_index_tables
-from ledger.store.sqlite import (
-    StorageError,
-    create_database,
-    open_writer,
-    raw,
-    transaction,
-)
+from ledger.store.schema import INDEX_LAYOUT
 
-INDEX_NAME = "index.db"
 # Grows with every change of the tables or of the projection; another number is rebuilt.
 INDEX_VERSION = 3
 ENTRIES_RUN_MAX = 256
 EVENTS_RUN_MAX = 8192
 KEYS_CACHED_MAX = 200_000
-_KEYS_ASKED_MAX = 500
 
 _ERASURE = b"tagtrail/erasure/v1"
 _ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
 _EVENT_COLUMNS = ", ".join(EventRow.__slots__)
-_EVENT_MARKS = ", ".join("?" * len(EventRow.__slots__))
-_OF_EMPTIED = f"eid >> {POSITION_BITS} IN (SELECT idx FROM emptied)"  # noqa: S608 - a number of ours
-_FORGET_KEY = (
-    "DELETE FROM key WHERE id = ? "
+_OF_EMPTIED = f"eid >> {POSITION_BITS} IN (SELECT idx FROM {{asked}})"  # noqa: S608 - a number of ours
+_FORGET_KEYS = (
+    "DELETE FROM key WHERE id IN (SELECT id FROM {asked}) "
     "AND NOT EXISTS (SELECT 1 FROM mention WHERE mention.key = key.id)"
 )
 
 
-def open_index(folder: Path, evidence: EvidenceReader) -> "Index":
-    """Open the index of the ledger in `folder`; make a new one where it cannot be used."""
-    path = folder / INDEX_NAME
-    if path.exists() and not _is_usable(path, evidence):
-        _remove(path)
-    if not path.exists():
-        create_database(path, create_index_tables)
-        engine = open_writer(path, durable=False)
-        with raw(engine) as connection:
-            connection.execute(f"PRAGMA user_version = {INDEX_VERSION}")
-        engine.dispose()
-    return Index(folder, evidence)
+def open_index(where: Where, evidence: EvidenceReader) -> "Index":
+    """Open the index of the ledger at `where`; make a new one where it cannot be used."""
+    home = home_of(where)
+    if not _is_usable(home, evidence):
+        make_again(home, INDEX, INDEX_LAYOUT, INDEX_VERSION)
+    return Index(home, evidence)
 
 
-def _is_usable(path: Path, evidence: EvidenceReader) -> bool:
+def _is_usable(where: Where, evidence: EvidenceReader) -> bool:
     try:
-        engine = open_writer(path, durable=False)
+        if version_of(where, INDEX) != INDEX_VERSION:
+            return False
+        database = open_writer(where, INDEX, durable=False)
     except StorageError:
         return False
     try:
-        with raw(engine) as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        with database.lend() as connection:
             (next_index,) = connection.execute("SELECT next_idx FROM progress").fetchone()
-        return bool(version == INDEX_VERSION and next_index <= evidence.load_size())
-    except (sqlite3.DatabaseError, StorageError, TypeError):
+        return bool(next_index <= evidence.load_size())
+    except (StorageError, TypeError):
         return False
     finally:
-        engine.dispose()
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        database.close()
 
 
 class Index:
     """The writer of one index: one thread follows, any number may ask how far."""
 
-    def __init__(self, folder: Path, evidence: EvidenceReader) -> None:
-        """Open the existing `index.db` in `folder`, which follows `evidence`."""
+    def __init__(self, where: Where, evidence: EvidenceReader) -> None:
+        """Open the existing index of the ledger at `where`, which follows `evidence`."""
         self._evidence = evidence
-        self._engine = open_writer(folder / INDEX_NAME, durable=False)
+        self._database = open_writer(where, INDEX, durable=False)
         self._key_ids: dict[str, int] = {}
-        with raw(self._engine) as connection:
+        with self._database.lend() as connection:
             row = connection.execute("SELECT next_idx FROM progress").fetchone()
         self._next = int(row[0])
 
@@ -113,7 +93,7 @@ class Index:
 
     def close(self) -> None:
         """Close the database."""
-        self._engine.dispose()
+        self._database.close()
 
     def follow(self, until: int) -> int:
         """Project at most one run of entries below `until`; return how many they were."""
@@ -123,72 +103,76 @@ class Index:
         run = self._evidence.load_run(self._next, stop)
         rows, read = _project_run(self._next, run)
         emptied = _emptied_by(data for data, _ in run[:read])
-        with raw(self._engine) as connection:
-            connection.execute(f"PRAGMA secure_delete = {'ON' if emptied else 'OFF'}")
-            with transaction(connection):
+        try:
+            with self._database.transaction(erasing=bool(emptied)) as connection:
+                self._move(connection, self._next + read)
                 self._store(connection, rows)
                 if emptied:
                     self._project_again(connection, emptied)
-                connection.execute("UPDATE progress SET next_idx = ?", (self._next + read,))
-            if emptied:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except BaseException:
+            self._key_ids.clear()  # Those that were made in there are not there any more.
+            raise
         self._next += read
         return read
 
-    def _project_again(self, connection: sqlite3.Connection, entries: Sequence[int]) -> None:
+    def _move(self, connection: Connection, next_index: int) -> None:
+        """Say how far the index is; raise `StorageError` where another one moves it, too."""
+        moved = connection.execute(
+            "UPDATE progress SET next_idx = ? WHERE next_idx = ?", (next_index, self._next)
+        ).rowcount
+        if moved != 1:
+            raise StorageError(f"the index is not at entry {self._next}: another follows it")
+
+    def _project_again(self, connection: Connection, entries: Sequence[int]) -> None:
         """Replace the rows of `entries`; the cost grows with the index, once for all."""
-        connection.execute("CREATE TEMP TABLE emptied (idx INTEGER PRIMARY KEY)")
-        connection.executemany("INSERT INTO emptied VALUES (?)", ((n,) for n in entries))
-        named = connection.execute(f"SELECT DISTINCT key FROM mention WHERE {_OF_EMPTIED}")  # noqa: S608 - our own text
-        keys = named.fetchall()
+        database = self._database
+        emptied = (database.pack(entries),)
+        of_emptied = _OF_EMPTIED.format(asked=database.given("?", idx=int))
+        named = connection.execute(
+            f"SELECT DISTINCT key FROM mention WHERE {of_emptied}",  # noqa: S608 - our own text
+            emptied,
+        )
+        keys = [row[0] for row in named.fetchall()]
         for table in ("mention", "event"):
-            connection.execute(f"DELETE FROM {table} WHERE {_OF_EMPTIED}")  # noqa: S608 - our own text
-        connection.execute("DROP TABLE emptied")
+            connection.execute(f"DELETE FROM {table} WHERE {of_emptied}", emptied)  # noqa: S608 - our own text
         for index in entries:
             ((data, stored),) = self._evidence.load_run(index, index + 1)
             self._store(connection, list(_project_entry(index, data, stored)))
-        connection.executemany(_FORGET_KEY, keys)
+        forget = _FORGET_KEYS.format(asked=database.given("?", id=int))
+        connection.execute(forget, (database.pack(keys),))
         self._key_ids.clear()
 
-    def _store(self, connection: sqlite3.Connection, rows: Sequence[Rows]) -> None:
+    def _store(self, connection: Connection, rows: Sequence[Rows]) -> None:
         mentions = [mention for one in rows for mention in one.mentions]
         ids = self._intern(connection, mentions)
-        connection.executemany(
-            f"INSERT INTO event ({_EVENT_COLUMNS}) VALUES ({_EVENT_MARKS})",  # noqa: S608 - names of our own fields
-            (astuple(event) for one in rows for event in one.events),
-        )
+        events = [astuple(event) for one in rows for event in one.events]
+        self._database.insert(connection, f"event ({_EVENT_COLUMNS})", events)
         # Sorted, because neighbours in the tree of an index are written at half the cost.
-        connection.executemany(
-            "INSERT INTO mention (key, role, event_time_us, eid) VALUES (?, ?, ?, ?)",
+        self._database.insert(
+            connection,
+            "mention (key, role, event_time_us, eid)",
             sorted(
                 (ids[m.key], _ROLE_NUMBERS[m.role], m.event_time_us, m.eid) for m in mentions
             ),
         )
 
-    def _intern(
-        self, connection: sqlite3.Connection, mentions: Sequence[MentionRow]
-    ) -> dict[str, int]:
+    def _intern(self, connection: Connection, mentions: Sequence[MentionRow]) -> dict[str, int]:
         """Return the integer of every key in `mentions`, making those that are new."""
         if len(self._key_ids) > KEYS_CACHED_MAX:
             self._key_ids.clear()
         unknown = sorted({m.key for m in mentions} - self._key_ids.keys())
-        connection.executemany(
-            "INSERT OR IGNORE INTO key (text) VALUES (?)", ((text,) for text in unknown)
-        )
-        self._key_ids.update(find_key_ids(connection, unknown))
+        self._database.insert_new(connection, "key (text)", [(text,) for text in unknown])
+        self._key_ids.update(find_key_ids(self._database, connection, unknown))
         return self._key_ids
 
 
-def find_key_ids(connection: sqlite3.Connection, texts: Sequence[str]) -> dict[str, int]:
+def find_key_ids(
+    database: Database, connection: Connection, texts: Sequence[str]
+) -> dict[str, int]:
     """Return the integers of those `texts` that the index knows."""
-    found: dict[str, int] = {}
-    for at in range(0, len(texts), _KEYS_ASKED_MAX):
-        asked = texts[at : at + _KEYS_ASKED_MAX]
-        marks = ", ".join("?" * len(asked))
-        found.update(
-            connection.execute(f"SELECT text, id FROM key WHERE text IN ({marks})", asked)  # noqa: S608 - question marks alone
-        )
-    return found
+    asked = database.given("?", text=str)
+    sql = f"SELECT key.text, key.id FROM {asked} CROSS JOIN key WHERE key.text = asked.text"  # noqa: S608 - our own text
+    return dict(connection.execute(sql, (database.pack(texts),)).fetchall())
 
 
 def role_numbers(roles: Iterable[str]) -> list[int]:

@@ -4,67 +4,61 @@ An event is read whole from the evidence, decoded and parsed as the audit does i
 (`index_cache`) for the next question. What is kept is shown only while the evidence still
 has its data, so an erased event leaves every later answer, whoever erased it.
 
-Row ids go to SQLite as one JSON array, so that a batch is one statement, whatever its size.
+Row ids go to the database as one array, so that a batch is one statement, whatever its size.
 """
 
-import json
-import sqlite3
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from ledger.errors import ParseError
 from ledger.projection import Pin, parse_shown, split_row_id
 from ledger.provenance.source import KnownEvent, known_event
-from ledger.store.evidence import EVIDENCE_NAME, StoredEvent
-from ledger.store.index import INDEX_NAME, show_event
+from ledger.store.database import EVIDENCE, INDEX, Where, open_reader
+from ledger.store.dialect import Database
+from ledger.store.evidence import StoredEvent
+from ledger.store.index import show_event
 from ledger.store.index_cache import EventCache
-from ledger.store.sqlite import StorageError, open_reader, raw
 from ledger.tlog.merkle import Hash
 
 _PINS = """
 SELECT event.eid, iss, grade, record_time_us, document, content
-FROM json_each(?) AS asked CROSS JOIN event ON event.eid = asked.value
+FROM {asked} CROSS JOIN event WHERE event.eid = asked.eid
 """
 _STORED = """
 SELECT event.eid, commitment, data
-FROM json_each(?) AS asked CROSS JOIN event ON event.eid = asked.value
+FROM {asked} CROSS JOIN event WHERE event.eid = asked.eid
 """
-# `typeof` looks at the header of a row, so that long events are not read for it.
 _ERASED = """
 SELECT event.eid
-FROM json_each(?) AS asked CROSS JOIN event ON event.eid = asked.value
-WHERE typeof(data) = 'null'
+FROM {asked} CROSS JOIN event WHERE event.eid = asked.eid AND {is_erased}
 """
 
 
 class EventLoader:
     """Reads events by row id; any number of threads may ask at once."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read `index.db` and `evidence.db` in `folder`; raise `StorageError` without them."""
-        self.index = open_reader(folder / INDEX_NAME)
-        self._evidence = open_reader(folder / EVIDENCE_NAME)
+    def __init__(self, where: Where) -> None:
+        """Read index and evidence of the ledger at `where`; raise `StorageError` without."""
+        self.index = open_reader(where, INDEX)
+        self._evidence = open_reader(where, EVIDENCE)
         self.cache = EventCache()
 
     def close(self) -> None:
         """Close every connection."""
-        self.index.dispose()
-        self._evidence.dispose()
+        self.index.close()
+        self._evidence.close()
 
     def load(self, eids: Sequence[int]) -> dict[int, KnownEvent]:
         """Return those of `eids` that are EPCIS events and were not erased."""
         found = self.cache.find(eids)
         missing = [eid for eid in eids if eid not in found]
-        with raw(self._evidence) as connection:
-            gone = {row[0] for row in _ask(connection, _ERASED, list(found))}
-            stored = _ask(connection, _STORED, missing)
+        gone = {row[0] for row in _ask(self._evidence, _ERASED, list(found))}
+        stored = _ask(self._evidence, _STORED, missing)
         self.cache.forget(gone)
         for eid in gone:
             del found[eid]
         if stored:
-            with raw(self.index) as connection:
-                pins = {row[0]: row[1:] for row in _ask(connection, _PINS, missing)}
+            pins = {row[0]: row[1:] for row in _ask(self.index, _PINS, missing)}
             new = list(_parse(stored, pins))
             self.cache.keep(new)
             found.update((known.pin.eid, known) for known, _ in new)
@@ -98,10 +92,11 @@ def _parse(
             continue
 
 
-def _ask(connection: sqlite3.Connection, sql: str, eids: Sequence[int]) -> list[Any]:
+def _ask(database: Database, sql: str, eids: Sequence[int]) -> list[Any]:
     if not eids:
         return []
-    try:
-        return connection.execute(sql, (json.dumps(eids),)).fetchall()
-    except sqlite3.DatabaseError as error:
-        raise StorageError(f"an event cannot be read: {error}") from error
+    text = sql.format(
+        asked=database.given("?", eid=int), is_erased=database.is_null("event.data")
+    )
+    with database.lend() as connection:
+        return connection.execute(text, (database.pack(eids),)).fetchall()

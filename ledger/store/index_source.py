@@ -4,21 +4,19 @@ The index says which events name a key, and `index_events` what they say. One so
 one question: it shows what the index had followed when the question came, and counts what
 the question cost.
 
-A batch is one statement whatever it asks for: keys, roles and times go to SQLite as one
-JSON array. Where it would give more than `limit` events, the newest are taken, of every
+A batch is one statement whatever it asks for: keys, roles and times go to the database as
+one array. Where it would give more than `limit` events, the newest are taken, of every
 key from the same instant on, and of the index no more rows are read than that takes.
 """
 
-import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from ledger.projection import POSITION_BITS
 from ledger.provenance.source import KnownEvent, Wanted, newest_of
+from ledger.store.database import Where
+from ledger.store.dialect import LIMIT_NONE, Connection, Database
 from ledger.store.index import find_key_ids, role_numbers
 from ledger.store.index_events import EventLoader
-from ledger.store.sqlite import raw
 
 ROWS_PER_EVENT = 4
 """How many rows an event may have in one batch before the batch is read in another way."""
@@ -27,38 +25,26 @@ _TIME_MAX = 2**62
 
 _BETWEEN = """
 SELECT mention.event_time_us, mention.eid
-FROM json_each(?1) AS asked CROSS JOIN json_each(?4) AS part CROSS JOIN mention
-  ON mention.key = json_extract(asked.value, '$[0]')
- AND mention.role = part.value
- AND mention.event_time_us BETWEEN json_extract(asked.value, '$[1]')
-                               AND json_extract(asked.value, '$[2]')
-WHERE mention.eid < ?2
+FROM {asked} CROSS JOIN mention
+WHERE mention.key = asked.key AND mention.role = asked.role
+  AND mention.event_time_us BETWEEN asked.low AND asked.high AND mention.eid < ?2
 LIMIT ?3
 """
 # The instant of the nth mention from an end bounds the rest: no row is read to be thrown away.
 _NTH = """coalesce((
   SELECT event_time_us FROM mention AS nth
-  WHERE nth.key = json_extract(asked.value, '$[0]')
-    AND nth.role = part.value
-    AND nth.event_time_us BETWEEN json_extract(asked.value, '$[1]')
-                              AND json_extract(asked.value, '$[2]')
-    AND nth.eid < ?2
+  WHERE nth.key = asked.key AND nth.role = asked.role
+    AND nth.event_time_us BETWEEN asked.low AND asked.high AND nth.eid < ?2
   ORDER BY event_time_us {order} LIMIT 1 OFFSET ?3 - 1
-), json_extract(asked.value, '$[{end}]'))"""
+), asked.{end})"""
 _SOME = """
 SELECT mention.event_time_us, mention.eid
-FROM json_each(?1) AS asked CROSS JOIN json_each(?4) AS part CROSS JOIN mention
-  ON mention.key = json_extract(asked.value, '$[0]')
- AND mention.role = part.value
- AND mention.event_time_us BETWEEN {low} AND {high}
-WHERE mention.eid < ?2
+FROM {{asked}} CROSS JOIN mention
+WHERE mention.key = asked.key AND mention.role = asked.role
+  AND mention.event_time_us BETWEEN {low} AND {high} AND mention.eid < ?2
 """
-_NEWEST = _SOME.format(
-    low=_NTH.format(order="DESC", end=1), high="json_extract(asked.value, '$[2]')"
-)
-_OLDEST = _SOME.format(
-    low="json_extract(asked.value, '$[1]')", high=_NTH.format(order="ASC", end=2)
-)
+_NEWEST = _SOME.format(low=_NTH.format(order="DESC", end="low"), high="asked.high")
+_OLDEST = _SOME.format(low="asked.low", high=_NTH.format(order="ASC", end="high"))
 _Part = tuple[str, int, frozenset[str]]
 # In the order of text a slash comes right before the digit 0.
 _UNDER = "SELECT text FROM key WHERE text = ? OR (text > ? AND text < ?) ORDER BY text"
@@ -67,9 +53,9 @@ _UNDER = "SELECT text FROM key WHERE text = ? OR (text > ? AND text < ?) ORDER B
 class IndexReader:
     """Lends event sources; any number of threads may ask at once."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read `index.db` and `evidence.db` in `folder`, which must exist."""
-        self._loader = EventLoader(folder)
+    def __init__(self, where: Where) -> None:
+        """Read index and evidence of the ledger at `where`, which must exist."""
+        self._loader = EventLoader(where)
 
     def close(self) -> None:
         """Close every connection."""
@@ -93,7 +79,7 @@ class IndexSource:
         self._known: dict[int, KnownEvent | None] = {}
         self.batches = 0
         self.rows = 0
-        with raw(loader.index) as connection:
+        with loader.index.lend() as connection:
             row = connection.execute("SELECT next_idx FROM progress").fetchone()
         self._size = int(row[0])
 
@@ -111,33 +97,37 @@ class IndexSource:
         """Return the events that any of `wanted` describes, each once; see `EventSource`."""
         self.batches += 1
         below = self._below(before_entry)
-        with raw(self._loader.index) as connection:
-            ids = find_key_ids(connection, sorted({one.key for one in wanted}))
+        index = self._loader.index
+        with index.lend() as connection:
+            ids = find_key_ids(index, connection, sorted({one.key for one in wanted}))
             asked: dict[_Part, list[tuple[int, int, int]]] = {}
             for one in wanted:
                 if one.key in ids:
                     asked.setdefault(_part_of(one), []).append(_span(one, ids[one.key]))
-            found = self._find(connection, asked, below, limit)
+            found = self._find(index, connection, asked, below, limit)
         return self._load(eid for _, eid in newest_of(found, limit))
 
     def _find(
         self,
-        connection: sqlite3.Connection,
+        index: Database,
+        connection: Connection,
         asked: dict[_Part, list[tuple[int, int, int]]],
         below: int,
         limit: int | None,
     ) -> set[tuple[int, int]]:
         """Return instant and row id of what is asked for, or of its newest."""
         found: set[tuple[int, int]] = set()
+        table = index.given("?1", key=int, low=int, high=int, role=int)
         for (sql, n, roles), spans in asked.items():
-            most = -1 if limit is None else ROWS_PER_EVENT * (limit + 1)
-            numbers = json.dumps(role_numbers(roles))
-            values = (json.dumps(spans), below, n or most, numbers)
-            rows = connection.execute(sql or _BETWEEN, values).fetchall()
+            most = LIMIT_NONE if limit is None else ROWS_PER_EVENT * (limit + 1)
+            each = [(*span, role) for span in spans for role in role_numbers(roles)]
+            packed = index.pack(each)
+            text = (sql or _BETWEEN).format(asked=table)
+            rows = connection.execute(text, (packed, below, n or most)).fetchall()
             self.rows += len(rows)
             if not sql and limit is not None and len(rows) == most:
-                values = (json.dumps(spans), below, limit + 1, numbers)
-                rows = connection.execute(_NEWEST, values).fetchall()
+                text = _NEWEST.format(asked=table)
+                rows = connection.execute(text, (packed, below, limit + 1)).fetchall()
                 self.rows += len(rows)
             found.update(rows)
         return found
@@ -157,7 +147,7 @@ class IndexSource:
     def keys_under(self, key: str) -> Sequence[str]:
         """Return `key` and the keys below it that the index knows, in order."""
         self.batches += 1
-        with raw(self._loader.index) as connection:
+        with self._loader.index.lend() as connection:
             rows = connection.execute(_UNDER, (key, key + "/", key + "0")).fetchall()
         return [row[0] for row in rows]
 
@@ -165,12 +155,13 @@ class IndexSource:
         self, column: str, values: Sequence[str], before_entry: int | None
     ) -> Iterator[int]:
         self.batches += 1
+        index = self._loader.index
         sql = (
-            f"SELECT eid FROM json_each(?) AS asked CROSS JOIN event ON {column} = asked.value "  # noqa: S608 - a column of ours
-            f"WHERE {column} IS NOT NULL AND eid < ?"
+            f"SELECT eid FROM {index.given('?1', wanted=str)} CROSS JOIN event "  # noqa: S608 - a column of ours
+            f"WHERE {column} = asked.wanted AND {column} IS NOT NULL AND eid < ?2"
         )
-        with raw(self._loader.index) as connection:
-            rows = connection.execute(sql, (json.dumps(values), self._below(before_entry)))
+        with index.lend() as connection:
+            rows = connection.execute(sql, (index.pack(values), self._below(before_entry)))
             yield from (row[0] for row in rows.fetchall())
 
     def _below(self, before_entry: int | None) -> int:

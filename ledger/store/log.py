@@ -1,6 +1,7 @@
 """The append-only log: one process writes it, and what it has written is never changed.
 
-    folder/evidence.db   entries, events, tiles, checkpoints, chains (`ledger.store.schema`)
+    evidence             entries, events, tiles, checkpoints, chains (`ledger.store.schema`), in
+                         folder/evidence.db or in a PostgreSQL database
     folder/signed.db     what was signed at most (`ledger.store.signed`)
     folder/lock          who writes (`ledger.store.lock`)
 
@@ -12,9 +13,9 @@ log takes nothing more: what memory holds may then differ from what the disk hol
 only a new start finds out.
 """
 
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,22 +24,16 @@ from ledger.entry import parse_entry
 from ledger.errors import RefusedError
 from ledger.statement import NO_HASH, Statement, parse_statement
 from ledger.store.batch import Batch, LogEnd, Receipt, Rows
+from ledger.store.database import Where, create_evidence, home_of, open_evidence
+from ledger.store.dialect import Connection, Database, StorageError
 from ledger.store.erasure import erase_noticed
-from ledger.store.evidence import EVIDENCE_NAME, EvidenceReader
+from ledger.store.evidence import EvidenceReader
 from ledger.store.intake import VerifiedSubmission
 from ledger.store.lock import FolderLock
 from ledger.store.publish import check_not_rolled_back
 from ledger.store.recall import load_state, load_statement
-from ledger.store.schema import create_evidence_tables
 from ledger.store.signed import SIGNED_NAME, SignedStore, create_signed
-from ledger.store.sqlite import (
-    StorageError,
-    create_database,
-    insert_rows,
-    open_writer,
-    raw,
-    transaction,
-)
+from ledger.store.sqlite import remove
 from ledger.tlog.merkle import CompactRange, Hash, TreeSize, leaf_hash
 from ledger.tlog.tiles import TileEdge
 from ledger.trust.state import KeyRecord, TrustState
@@ -55,14 +50,17 @@ def create_log(
     founding: Sequence[bytes],
     *,
     now_us: Callable[[], int],
+    database: str | None = None,
+    role: str = "",
 ) -> None:
     """Create the log called `origin` in `folder`, with the `founding` statements as entries.
 
-    The first two enrol the admin key and the recovery key (FORMATS section 2). Raises
-    `RefusedError` where a log is there already or a founding statement is refused; then
-    no log is left behind.
+    The first two enrol the admin key and the recovery key (FORMATS section 2). With
+    `database`, the URL of an empty PostgreSQL database of one's own, its rows are kept
+    there and served by the role `role`. Raises `RefusedError` where a log is there already
+    or a founding statement is refused; then no log is left behind.
     """
-    create_database(folder / EVIDENCE_NAME, create_evidence_tables)
+    undo = create_evidence(folder, database, role)
     try:
         create_signed(folder)
         log = Log(folder, origin, now_us=now_us)
@@ -75,9 +73,8 @@ def create_log(
         finally:
             log.close()
     except BaseException:
-        for name in (EVIDENCE_NAME, SIGNED_NAME):
-            for suffix in ("", "-wal", "-shm"):
-                (folder / (name + suffix)).unlink(missing_ok=True)
+        remove(folder / SIGNED_NAME)
+        undo()
         raise
 
 
@@ -86,13 +83,13 @@ class Log:
 
     def __init__(
         self,
-        folder: Path,
+        where: Where,
         origin: str,
         *,
         now_us: Callable[[], int],
         log_key: Signer | None = None,
     ) -> None:
-        """Open the log in `folder` and take its lock.
+        """Open the log at `where` and take its lock, that of the database too.
 
         Raises `RefusedError` with check `lock` (another process writes it) or `rollback`
         (it is behind what it has signed), `StorageError` where it cannot be read.
@@ -103,17 +100,20 @@ class Log:
         self._write_lock = threading.Lock()
         self.on_erased: Callable[[Sequence[int]], object] = lambda _: None
         self._broken: BaseException | None = None
-        self._lock = FolderLock(folder, now_us=now_us())
-        try:
-            self.reader = EvidenceReader(folder)
-            self.signed = SignedStore(folder)
-            self._engine = open_writer(folder / EVIDENCE_NAME)
+        home = home_of(where)
+        self._lock = FolderLock(home.folder, now_us=now_us())
+        with ExitStack() as opened:
+            opened.callback(self._lock.release)
+            self.reader = EvidenceReader(home)
+            opened.callback(self.reader.close)
+            self.signed = SignedStore(home.folder)
+            opened.callback(self.signed.close)
+            self._database = open_evidence(home)
+            opened.callback(self._database.close)
             check_not_rolled_back(self.reader, self.signed)
-            erase_noticed(self._engine)
+            erase_noticed(self._database)
             self._load()
-        except BaseException:
-            self._lock.release()
-            raise
+            self._opened = opened.pop_all()
 
     # --- What it holds -------------------------------------------------------------------
 
@@ -138,10 +138,7 @@ class Log:
 
     def close(self) -> None:
         """Close the databases and give the folder back."""
-        self._engine.dispose()
-        self.signed.close()
-        self.reader.close()
-        self._lock.release()
+        self._opened.close()
 
     # --- Writing -------------------------------------------------------------------------
 
@@ -170,7 +167,7 @@ class Log:
 
     def store_checkpoint(self, size: TreeSize, note: bytes) -> None:
         """Store a signed note, durably. A crash here loses a note that is signed again."""
-        with self._write_lock, raw(self._engine) as connection, transaction(connection):
+        with self._write_lock, self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO checkpoint (size, note) VALUES (?, ?)", (size, note)
             )
@@ -191,15 +188,12 @@ class Log:
         for leaf in batch.rows.leaves:
             self._edge.append(leaf)
             tiles += self._tiles.append(leaf)
-        with raw(self._engine) as connection, transaction(connection):
-            _insert(connection, batch.rows)
-            insert_rows(
-                connection,
-                "tile (level, n, data)",
-                [(tile.level, tile.index, data) for tile, data in tiles],
-            )
+        full = [(tile.level, tile.index, data) for tile, data in tiles]
+        with self._database.transaction() as connection:
+            _insert(self._database, connection, batch.rows)
+            self._database.insert(connection, "tile (level, n, data)", full)
         if batch.rows.notices:
-            erase_noticed(self._engine)
+            erase_noticed(self._database)
             self.on_erased([eid for eid, _ in batch.rows.notices])
         self._end = batch.end
         self._committed = (self._edge.size, self._edge.root())
@@ -242,14 +236,11 @@ def _outcome(batch: Batch, submission: VerifiedSubmission) -> Outcome:
         return refused
 
 
-def _insert(connection: sqlite3.Connection, rows: Rows) -> None:
-    insert_rows(connection, "entry (idx, data)", rows.entries)
-    insert_rows(connection, "event (eid, commitment, data)", rows.events)
-    insert_rows(connection, "chain (kid, epoch, seq, idx)", rows.chain)
-    insert_rows(connection, "key_entry (kid, idx)", rows.key_entries)
-    insert_rows(connection, "notice (eid, idx)", rows.notices)
+def _insert(database: Database, connection: Connection, rows: Rows) -> None:
+    database.insert(connection, "entry (idx, data)", rows.entries)
+    database.insert(connection, "event (eid, commitment, data)", rows.events)
+    database.insert(connection, "chain (kid, epoch, seq, idx)", rows.chain)
+    database.insert(connection, "key_entry (kid, idx)", rows.key_entries)
+    database.insert(connection, "notice (eid, idx)", rows.notices)
     # Another statement may cite the same document: it is kept once.
-    connection.executemany(
-        "INSERT INTO document (sha256, data) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        rows.documents,
-    )
+    database.insert_new(connection, "document (sha256, data)", rows.documents)

@@ -35,6 +35,7 @@ bundles alone. Who owns `index.db` can give wrong answers until `verify --index`
 compares it. The triggers stop accidents of our own, not an attacker: they can be dropped.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlalchemy import (
@@ -52,6 +53,10 @@ from sqlmodel import Field, SQLModel
 
 # SQLite's INTEGER has 64 bits; a STRICT table knows no BIGINT.
 _INT = BigInteger().with_variant(Integer(), "sqlite")
+# Nobody but this code gives an entry or an event its number.
+_GIVEN = {"autoincrement": False}
+# Text compares byte by byte on both; SQLite does so without being told.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 _STRICT = {"sqlite_strict": True}
 _STRICT_WITHOUT_ROWID = {"sqlite_strict": True, "sqlite_with_rowid": False}
 
@@ -68,7 +73,7 @@ class EntryTable(EvidenceTable, table=True):
     __tablename__ = "entry"
     __table_args__ = (CheckConstraint("idx >= 0"), _STRICT)
 
-    idx: int = Field(primary_key=True, sa_type=_INT)
+    idx: int = Field(primary_key=True, sa_type=_INT, sa_column_kwargs=_GIVEN)
     data: bytes = Field(sa_type=LargeBinary)
 
 
@@ -82,7 +87,7 @@ class EventTable(EvidenceTable, table=True):
         _STRICT,
     )
 
-    eid: int = Field(primary_key=True, sa_type=_INT)
+    eid: int = Field(primary_key=True, sa_type=_INT, sa_column_kwargs=_GIVEN)
     commitment: bytes = Field(sa_type=LargeBinary)
     data: bytes | None = Field(default=None, sa_type=LargeBinary)
 
@@ -104,7 +109,7 @@ class CheckpointTable(EvidenceTable, table=True):
     __tablename__ = "checkpoint"
     __table_args__ = (CheckConstraint("size > 0"), _STRICT)
 
-    size: int = Field(primary_key=True, sa_type=_INT)
+    size: int = Field(primary_key=True, sa_type=_INT, sa_column_kwargs=_GIVEN)
     note: bytes = Field(sa_type=LargeBinary)
 
 
@@ -185,7 +190,7 @@ class KeyTable(IndexTable, table=True):
     __table_args__ = _STRICT
 
     id: int | None = Field(default=None, primary_key=True, sa_type=_INT)
-    text: str = Field(unique=True, sa_type=Text)
+    text: str = Field(unique=True, sa_type=_TEXT)
 
 
 class MentionTable(IndexTable, table=True):
@@ -209,8 +214,14 @@ class EventRowTable(IndexTable, table=True):
             "event_by_transformation",
             "transformation_id",
             sqlite_where=text("transformation_id IS NOT NULL"),
+            postgresql_where=text("transformation_id IS NOT NULL"),
         ),
-        Index("event_by_id", "event_id", sqlite_where=text("event_id IS NOT NULL")),
+        Index(
+            "event_by_id",
+            "event_id",
+            sqlite_where=text("event_id IS NOT NULL"),
+            postgresql_where=text("event_id IS NOT NULL"),
+        ),
         # For event queries: each in the order in which their pages come.
         Index("event_by_time", "event_time_us", "eid"),
         Index("event_by_type", "type", "event_time_us", "eid"),
@@ -221,24 +232,24 @@ class EventRowTable(IndexTable, table=True):
         _STRICT,
     )
 
-    eid: int = Field(primary_key=True, sa_type=_INT)
+    eid: int = Field(primary_key=True, sa_type=_INT, sa_column_kwargs=_GIVEN)
     commitment: bytes = Field(sa_type=LargeBinary)
-    iss: str = Field(sa_type=Text)
+    iss: str = Field(sa_type=_TEXT)
     grade: int = Field(sa_type=_INT)
     record_time_us: int = Field(sa_type=_INT)
     document: bytes = Field(sa_type=LargeBinary)
     content: bytes = Field(sa_type=LargeBinary)
     event_time_us: int = Field(sa_type=_INT)
-    type: str = Field(sa_type=Text)
-    action: str | None = Field(default=None, sa_type=Text)
-    biz_step: str | None = Field(default=None, sa_type=Text)
-    disposition: str | None = Field(default=None, sa_type=Text)
-    read_point: str | None = Field(default=None, sa_type=Text)
-    biz_location: str | None = Field(default=None, sa_type=Text)
-    transformation_id: str | None = Field(default=None, sa_type=Text)
-    event_id: str | None = Field(default=None, sa_type=Text)
+    type: str = Field(sa_type=_TEXT)
+    action: str | None = Field(default=None, sa_type=_TEXT)
+    biz_step: str | None = Field(default=None, sa_type=_TEXT)
+    disposition: str | None = Field(default=None, sa_type=_TEXT)
+    read_point: str | None = Field(default=None, sa_type=_TEXT)
+    biz_location: str | None = Field(default=None, sa_type=_TEXT)
+    transformation_id: str | None = Field(default=None, sa_type=_TEXT)
+    event_id: str | None = Field(default=None, sa_type=_TEXT)
     error_time_us: int | None = Field(default=None, sa_type=_INT)
-    error_reason: str | None = Field(default=None, sa_type=Text)
+    error_reason: str | None = Field(default=None, sa_type=_TEXT)
     withheld: int = Field(sa_type=_INT)
     facets: int = Field(sa_type=_INT)
 
@@ -249,7 +260,7 @@ class ProgressTable(IndexTable, table=True):
     __tablename__ = "progress"
     __table_args__ = (CheckConstraint("id = 1"), _STRICT)
 
-    id: int = Field(default=1, primary_key=True, sa_type=_INT)
+    id: int = Field(default=1, primary_key=True, sa_type=_INT, sa_column_kwargs=_GIVEN)
     next_idx: int = Field(sa_type=_INT)
 
 
@@ -266,11 +277,11 @@ class JobTable(CaptureSchema, table=True):
     __table_args__ = _STRICT
 
     id: int | None = Field(default=None, primary_key=True, sa_type=_INT)
-    capture_id: str = Field(unique=True, sa_type=Text)
+    capture_id: str = Field(unique=True, sa_type=_TEXT)
     created_us: int = Field(sa_type=_INT)
     finished_us: int | None = Field(default=None, sa_type=_INT)
-    behaviour: str = Field(sa_type=Text)
-    media: str = Field(sa_type=Text)
+    behaviour: str = Field(sa_type=_TEXT)
+    media: str = Field(sa_type=_TEXT)
     sha256: bytes = Field(sa_type=LargeBinary)
     data: bytes | None = Field(default=None, sa_type=LargeBinary)
     outcome: bytes | None = Field(default=None, sa_type=LargeBinary)
@@ -320,12 +331,26 @@ def create_signed_tables(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def create_capture_tables(connection: Connection) -> None:
-    """Create the table of `capture.db`; refused by SQL where it exists."""
-    CaptureSchema.metadata.create_all(connection, checkfirst=False)
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The tables of a database without guards, and the statements that fill them first."""
+
+    metadata: MetaData
+    first: tuple[str, ...] = ()
+
+    def create(self, connection: Connection) -> None:
+        """Create the tables on SQLite; refused by SQL where they exist."""
+        self.metadata.create_all(connection, checkfirst=False)
+        for statement in self.first:
+            connection.exec_driver_sql(statement)
+
+
+INDEX_LAYOUT = Layout(
+    IndexTable.metadata, ("INSERT INTO progress (id, next_idx) VALUES (1, 0)",)
+)
+CAPTURE_LAYOUT = Layout(CaptureSchema.metadata)
 
 
 def create_index_tables(connection: Connection) -> None:
     """Create the tables of `index.db`; refused by SQL where they exist."""
-    IndexTable.metadata.create_all(connection, checkfirst=False)
-    connection.exec_driver_sql("INSERT INTO progress (id, next_idx) VALUES (1, 0)")
+    INDEX_LAYOUT.create(connection)

@@ -14,8 +14,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from ledger.errors import RefusedError
+from ledger.store.dialect import StorageError
 from ledger.store.schema import create_signed_tables
-from ledger.store.sqlite import StorageError, create_database, open_writer, raw, transaction
+from ledger.store.sqlite import create_database, open_writer
 from ledger.tlog.merkle import EMPTY_ROOT, Hash, TreeSize, parse_hash
 
 SIGNED_NAME = "signed.db"
@@ -38,12 +39,12 @@ class SignedStore:
 
     def __init__(self, folder: Path) -> None:
         """Open `signed.db`; raise `StorageError` if there is none or it holds no record."""
-        self._engine = open_writer(folder / SIGNED_NAME)
+        self._database = open_writer(folder / SIGNED_NAME)
         self.load()
 
     def load(self) -> tuple[TreeSize, Hash]:
         """Return the newest size and root that may have been signed."""
-        with raw(self._engine) as connection:
+        with self._database.lend() as connection:
             row = connection.execute("SELECT size, root FROM signed WHERE id = 1").fetchone()
         if row is None:
             raise StorageError(f"{SIGNED_NAME} holds no record")
@@ -58,7 +59,7 @@ class SignedStore:
         """
         if new[0] < old[0] or (new[0] == old[0] and new[1] != old[1]):
             raise RefusedError("signed", f"size {new[0]} cannot follow what was signed")
-        with raw(self._engine) as connection, transaction(connection):
+        with self._database.transaction() as connection:
             changed = connection.execute(
                 "UPDATE signed SET size = ?, root = ? WHERE id = 1 AND size = ? AND root = ?",
                 (*new, *old),
@@ -68,4 +69,4 @@ class SignedStore:
 
     def close(self) -> None:
         """Close the database."""
-        self._engine.dispose()
+        self._database.close()

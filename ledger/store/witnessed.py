@@ -14,15 +14,15 @@ Who owns this file can make the witness cosign a fork; a policy asks for several
 because of that. Reading it tells nothing that is not public.
 """
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection as OrmConnection
 
-from ledger.store.sqlite import create_database, open_writer, raw, transaction
+from ledger.store.dialect import Connection
+from ledger.store.sqlite import create_database, open_writer
 from ledger.tlog.checkpoint import Checkpoint, parse_signed_checkpoint
 from ledger.tlog.note import Note, NoteVerifier, format_note, verified_signatures
 from ledger.tlog.witness import (
@@ -75,7 +75,7 @@ class KeptRequest:
 def create_witnessed(folder: Path) -> None:
     """Create `witness.db` of a witness that has cosigned nothing yet."""
 
-    def create(connection: Connection) -> None:
+    def create(connection: OrmConnection) -> None:
         for statement in _TABLES:
             connection.exec_driver_sql(statement)
 
@@ -87,11 +87,11 @@ class Witnessed:
 
     def __init__(self, folder: Path) -> None:
         """Open `witness.db`; raise `StorageError` if there is none."""
-        self._engine = open_writer(folder / WITNESS_NAME)
+        self._database = open_writer(folder / WITNESS_NAME)
 
     def close(self) -> None:
         """Close the database."""
-        self._engine.dispose()
+        self._database.close()
 
     def add(
         self,
@@ -112,7 +112,7 @@ class Witnessed:
             return early
         signed = parse_add_checkpoint(data).signed
         checkpoint = signed.checkpoint
-        with raw(self._engine) as connection, transaction(connection):
+        with self._database.transaction() as connection:
             seen = _find_latest(connection, checkpoint.origin)
             latest = {} if seen is None else {checkpoint.origin: seen[0]}
             answer = decide(data, logs=logs, latest=latest)
@@ -148,20 +148,18 @@ class Witnessed:
 
     def load_refused(self) -> list[KeptRequest]:
         """Return the kept requests, the oldest first."""
-        with raw(self._engine) as connection:
+        with self._database.lend() as connection:
             rows = connection.execute(
                 "SELECT origin, time_s, why, request, seen FROM refused ORDER BY time_s"
             ).fetchall()
         return [KeptRequest(*row) for row in rows]
 
     def _latest(self) -> list[tuple[str, bytes]]:
-        with raw(self._engine) as connection:
+        with self._database.lend() as connection:
             return connection.execute("SELECT origin, note FROM latest").fetchall()
 
 
-def _find_latest(
-    connection: sqlite3.Connection, origin: str
-) -> tuple[Checkpoint, bytes] | None:
+def _find_latest(connection: Connection, origin: str) -> tuple[Checkpoint, bytes] | None:
     row = connection.execute("SELECT note FROM latest WHERE origin = ?", (origin,)).fetchone()
     return None if row is None else (parse_signed_checkpoint(row[0]).checkpoint, row[0])
 
@@ -172,7 +170,7 @@ def _may_convict(refusal: Refusal, asked: Checkpoint, seen: Checkpoint) -> bool:
     return other or refusal.status == UNPROCESSABLE
 
 
-def _keep(connection: sqlite3.Connection, text: str, kept: KeptRequest) -> None:
+def _keep(connection: Connection, text: str, kept: KeptRequest) -> None:
     (count,) = connection.execute(
         "SELECT count(*) FROM refused WHERE origin = ?", (kept.origin,)
     ).fetchone()

@@ -4,12 +4,10 @@ The rotation of statements is fixed by the entry's number, so that the same argu
 the same ledger, byte for byte.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from ledger.audit.trustfile import TRUST_NAME
 from ledger.disclosure import (
@@ -24,7 +22,6 @@ from ledger.entry import entry_leaf
 from ledger.epcis.parts import split_event
 from ledger.statement import Body, Capture, Erasure, Gap, Policy, Seen, parse_statement
 from ledger.store.batch import Receipt
-from ledger.store.evidence import EVIDENCE_NAME
 from ledger.store.intake import verify_submission
 from ledger.store.log import Log, create_log
 from ledger.store.publish import Publisher
@@ -40,6 +37,7 @@ from tests.ledger.memory_log import (
     enrolment,
     signer_named,
 )
+from tests.ledger.store.owner import read_values
 
 CHECKPOINT_EVERY = 50
 # The entry that gives notice of an erasure, and the entry and position of the erased event.
@@ -140,7 +138,9 @@ def build_ledger(
     return ledger
 
 
-def found_ledger(folder: Path, *, log_key: str = "log") -> BuiltLedger:
+def found_ledger(
+    folder: Path, *, log_key: str = "log", database: str | None = None
+) -> BuiltLedger:
     """Make a ledger of five entries: admin, recovery, dairy, its gateway, farm."""
     folder.mkdir(parents=True, exist_ok=True)
     admin, recovery = Writer(signer_named("admin"), OPERATOR), signer_named("recovery")
@@ -149,7 +149,7 @@ def found_ledger(folder: Path, *, log_key: str = "log") -> BuiltLedger:
         founding.append(admin.sign(enrolment(signer, OPERATOR, role)))
         admin.advance(parse_statement(founding[-1]))
     clock = Clock()
-    create_log(folder, ORIGIN, founding, now_us=clock)
+    create_log(folder, ORIGIN, founding, now_us=clock, database=database)
     log = Log(folder, ORIGIN, now_us=clock)
     note_signer = NoteSigner(ORIGIN, signer_named(log_key))
     publisher = Publisher(
@@ -177,7 +177,7 @@ def found_ledger(folder: Path, *, log_key: str = "log") -> BuiltLedger:
 
 def write_trust(folder: Path, *, log_key: str = "log") -> Path:
     """Write the trust file of the ledger in `folder`."""
-    entry0 = entry_leaf(read_values(folder / EVIDENCE_NAME, ENTRY_0)[0][0])
+    entry0 = entry_leaf(read_values(folder, ENTRY_0)[0][0])
     vkey = NoteSigner(ORIGIN, signer_named(log_key)).key
     path = folder / TRUST_NAME
     path.write_text(
@@ -185,15 +185,6 @@ def write_trust(folder: Path, *, log_key: str = "log") -> Path:
         f'policy = """\nlog {vkey}\nquorum none\n"""\n'
     )
     return path
-
-
-def read_values(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Return what a query finds in a database."""
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
 
 
 def digest(n: int) -> Hash:

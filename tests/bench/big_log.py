@@ -4,7 +4,9 @@ Every statement is signed and every commitment is right; what is left out is the
 judgement, one transaction a batch, and flushing. The same arguments make the same log.
 """
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,10 +14,8 @@ from ledger.audit.trustfile import TRUST_NAME
 from ledger.cose import encode_cbor, encode_sign1, signature_input
 from ledger.disclosure import WholeEvent, commit_parts, encode_event, events_root
 from ledger.entry import Entry, encode_entry, entry_leaf
-from ledger.store.evidence import EVIDENCE_NAME
 from ledger.store.log import Log
 from ledger.store.publish import Publisher
-from ledger.store.sqlite import open_writer, raw
 from ledger.tlog.merkle import Hash
 from ledger.tlog.note import Ed25519Signer as NoteSigner
 from ledger.tlog.tiles import TileEdge
@@ -35,9 +35,8 @@ def build_big_log(folder: Path, *, entries: int, events: int = 1) -> Path:
     last = log.reader.load_entry(founding - 1)
     key_leaf = entry_leaf(last)
     log.close()
-    engine = open_writer(folder / EVIDENCE_NAME, durable=False)
     parts = make_event("template", 1).parts
-    with raw(engine) as connection:
+    with closing(sqlite3.connect(folder / "evidence.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN")
         entry_rows, event_rows, chain_rows, tile_rows = [], [], [], []
@@ -60,7 +59,7 @@ def build_big_log(folder: Path, *, entries: int, events: int = 1) -> Path:
                 many("INSERT INTO tile VALUES (?, ?, ?)", tile_rows)
                 entry_rows, event_rows, chain_rows, tile_rows = [], [], [], []
         connection.execute("COMMIT")
-    engine.dispose()
+
     publish(folder, world)
     return folder
 

@@ -43,7 +43,6 @@ from ledger.provenance.document import assemble_answer
 from ledger.provenance.recall import recall
 from ledger.provenance.seeds import Suspicion
 from ledger.provenance.twin import Asked, list_contents
-from ledger.store.index import INDEX_NAME
 from ledger.store.index_source import IndexReader
 from ledger.store.schema import create_evidence_tables, create_index_tables
 from ledger.store.sqlite import create_database
@@ -77,10 +76,10 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         create_database(folder / "evidence.db", create_evidence_tables)
-        create_database(folder / INDEX_NAME, create_index_tables)
+        create_database(folder / "index.db", create_index_tables)
         self.folder, self.entry, self.rows, self.filler = folder, 0, 0, 0
         self.evidence = sqlite3.connect(folder / "evidence.db", isolation_level=None)
-        self.index = sqlite3.connect(folder / INDEX_NAME, isolation_level=None)
+        self.index = sqlite3.connect(folder / "index.db", isolation_level=None)
         self.keys: dict[str, int] = {}
         for one in (self.evidence, self.index):
             one.execute("PRAGMA synchronous = OFF")
@@ -183,7 +182,7 @@ def answer(reader: IndexReader, key: str) -> bytes:
 def raw_reads(world: World, n: int) -> Callable[[], int]:
     """Return what reads the events of item `n` with plain SQL, one query a level."""
     evidence = sqlite3.connect(world.folder / "evidence.db")
-    index = sqlite3.connect(world.folder / INDEX_NAME)
+    index = sqlite3.connect(world.folder / "index.db")
     keys = (item(f"i{n}"), case(f"b{n}"), pallet(10_000 + n), trailer(f"t{n}"))
 
     def read() -> int:

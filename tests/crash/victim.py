@@ -7,7 +7,6 @@ the way a server does: with 70 when storage fails, or not at all when it is kill
 import copy
 import json
 import os
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,7 +112,7 @@ def run_victim(plot: Plot, folder: Path, blow: tuple[int, Fault], pipe: int) -> 
         vfs.arm(*blow)
         live(plot, folder, tell)
         code = 0
-    except (sqlite3.Error, OSError, TagtrailError):
+    except (OSError, TagtrailError):
         pass  # Nothing more is acknowledged.
     finally:
         os._exit(code)

@@ -119,6 +119,8 @@ class World:
 
     folder: Path
     clock: Clock = field(default_factory=Clock)
+    database: str | None = None
+    """The URL of an empty PostgreSQL database, as its owner; None keeps files in `folder`."""
     admin: Source = field(default_factory=lambda: Source("admin", OPERATOR))
     recovery: Source = field(default_factory=lambda: Source("recovery", OPERATOR))
     log_key: Source = field(default_factory=lambda: Source("log", OPERATOR))
@@ -134,7 +136,7 @@ class World:
             self.admin.enrol(self.party, "party"),
             self.party.enrol(self.gateway, "gateway"),
         ]
-        create_log(self.folder, ORIGIN, founding, now_us=self.clock)
+        create_log(self.folder, ORIGIN, founding, now_us=self.clock, database=self.database)
         return self
 
     def open(self) -> Log:

@@ -1,6 +1,5 @@
 """What is taken out of a database into a bundle: just what was named, and its proof."""
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +12,16 @@ from ledger.bundle import Bundle, encode_bundle
 from ledger.disclosure import withheld
 from ledger.errors import RefusedError
 from ledger.store.bundles import load_signed, take_bundle
-from ledger.store.sqlite import StorageError
+from ledger.store.dialect import StorageError
 from tests.attacks.ledgers import BuiltLedger, event, found_ledger
 from tests.ledger.bundle_scene import item_event
+from tests.ledger.store.owner import as_owner, drop_guard
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[BuiltLedger]:
+def ledger(tmp_path: Path, database: str | None) -> Iterator[BuiltLedger]:
     """Return a ledger of 300 entries, its tiles full and partial, of which 298 are signed."""
-    made = found_ledger(tmp_path / "ledger")
+    made = found_ledger(tmp_path / "ledger", database=database)
     while made.log.size < 298:
         n = int(made.log.size)
         made.capture(made.gateway, [event(n, k) for k in range(n % 4)])
@@ -85,17 +85,17 @@ def test_an_event_that_is_not_there_is_an_error(ledger: BuiltLedger) -> None:
 
 
 def test_a_key_entry_that_cannot_be_found_is_an_error(ledger: BuiltLedger) -> None:
-    connection = sqlite3.connect(ledger.folder / "evidence.db")
-    connection.execute("DROP TRIGGER key_entry_no_delete")
-    connection.execute("DELETE FROM key_entry WHERE idx = 3")
-    connection.commit()
-    connection.close()
+    with as_owner(ledger.folder) as owner:
+        drop_guard(owner, "key_entry", "delete")
+        owner.execute("DELETE FROM key_entry WHERE idx = 3")
     with pytest.raises(StorageError, match="the key entry that entry 7 names"):
         take(ledger, (7, 0))
 
 
-def test_a_log_that_has_signed_nothing_makes_no_bundle(tmp_path: Path) -> None:
-    made = found_ledger(tmp_path / "other")
+def test_a_log_that_has_signed_nothing_makes_no_bundle(
+    tmp_path: Path, database: str | None
+) -> None:
+    made = found_ledger(tmp_path / "other", database=database)
     with pytest.raises(RefusedError, match="has not signed any"):
         load_signed(made.log.reader)
     made.close()

@@ -1,6 +1,6 @@
 """Events are erased: after notice and never without, in files and in answers, for good."""
 
-import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,19 +27,22 @@ from tests.attacks.ledgers import (
     paper,
 )
 from tests.ledger.memory_log import ORIGIN
+from tests.ledger.store.owner import as_owner, drop_guard, read_values
+from tests.postgres import Cluster
 
 FIRST, SECOND = 5, 6
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> BuiltLedger:
+def ledger(tmp_path: Path, database: str | None) -> Iterator[BuiltLedger]:
     """Return a ledger with three events in entry 5 and two, made of a document, in entry 6."""
-    made = found_ledger(tmp_path / "ledger")
+    made = found_ledger(tmp_path / "ledger", database=database)
     made.capture(made.gateway, [event(1, k) for k in range(3)])
     cited = [event(2, k, cites=paper(2)) for k in range(2)]
     made.capture(made.gateway, cited, paper(2))
     made.publish()
-    return made
+    yield made
+    made.close()
 
 
 def erase(ledger: BuiltLedger, *places: tuple[int, int]) -> int:
@@ -59,14 +62,6 @@ def audit(ledger: BuiltLedger) -> Report:
     return audit_folder(ledger.folder, index=True)
 
 
-def values(folder: Path, name: str, sql: str) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(folder / name)
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
-
-
 def test_an_erased_event_leaves_its_commitment_and_nothing_else(ledger: BuiltLedger) -> None:
     before = ledger.log.reader.load_events(FIRST)
     follow(ledger)
@@ -80,28 +75,57 @@ def test_an_erased_event_leaves_its_commitment_and_nothing_else(ledger: BuiltLed
     assert (report.summary.events.erased, report.summary.events.missing) == (1, 0)
 
 
-def test_no_byte_of_it_is_left_in_the_files(ledger: BuiltLedger) -> None:
+def held(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
+
+
+def needles() -> list[bytes]:
     gone = event(1, 1)
     assert gone.parts[2] is not None
+    return [gone.event_key, gone.parts[2], b"/01/09506000134352/21/9"]
+
+
+@pytest.mark.parametrize("database", [None])
+def test_no_byte_of_it_is_left_in_the_files(ledger: BuiltLedger) -> None:
     follow(ledger)
-    needles = [gone.event_key, gone.parts[2], b"/01/09506000134352/21/9"]
-    held = b"".join(path.read_bytes() for path in ledger.folder.iterdir())
-    assert all(needle in held for needle in needles[:2])
+    assert all(needle in held(ledger.folder) for needle in needles()[:2])
     erase(ledger, (FIRST, 1))
     follow(ledger)
     ledger.close()
-    held = b"".join(path.read_bytes() for path in ledger.folder.iterdir())
-    assert [needle for needle in needles if needle in held] == []
+    assert [needle for needle in needles() if needle in held(ledger.folder)] == []
+
+
+def test_once_the_server_has_cleaned_up_no_byte_of_it_is_left_in_its_tables(
+    tmp_path: Path, postgres: Cluster, postgres_url: str
+) -> None:
+    ledger = found_ledger(tmp_path / "ledger", database=postgres_url)
+    ledger.capture(ledger.gateway, [event(1, k) for k in range(3)])
+    follow(ledger)
+    with as_owner(ledger.folder) as owner:
+        ((oid,),) = owner.execute(
+            "SELECT oid::bigint FROM pg_database WHERE datname = current_database()"
+        ).fetchall()
+        files = postgres.data / "base" / str(oid)
+        owner.execute("CHECKPOINT")
+        assert all(needle in held(files) for needle in needles()[:2])
+        erase(ledger, (FIRST, 1))
+        follow(ledger)
+        ledger.close()
+        for table in ("evidence.event", "evidence.document", "index.event", "index.key"):
+            owner.execute(f"VACUUM FULL {table}")
+        owner.execute("VACUUM FULL index.mention")
+        owner.execute("CHECKPOINT")
+    assert [needle for needle in needles() if needle in held(files)] == []
 
 
 def test_the_rows_of_its_neighbours_are_those_of_a_rebuild(ledger: BuiltLedger) -> None:
     follow(ledger)
     erase(ledger, (FIRST, 0), (SECOND, 1))
     follow(ledger)
-    rows = values(ledger.folder, "index.db", "SELECT eid >> 17, eid & 131071 FROM event")
+    rows = read_values(ledger.folder, "SELECT eid >> 17, eid & 131071 FROM event", "index")
     assert sorted(rows) == [(FIRST, 1), (FIRST, 2), (SECOND, 0)]
     unused = "SELECT text FROM key WHERE id NOT IN (SELECT key FROM mention)"
-    assert values(ledger.folder, "index.db", unused) == []
+    assert read_values(ledger.folder, unused, "index") == []
     assert audit(ledger).result is Result.VERIFIED
 
 
@@ -117,22 +141,20 @@ def test_an_index_that_is_behind_the_notice_is_no_finding(ledger: BuiltLedger) -
 def test_rows_that_outlive_the_notice_are_a_finding(ledger: BuiltLedger) -> None:
     follow(ledger)
     select = f"SELECT * FROM event WHERE eid = {FIRST} << 17 | 1"
-    (row,) = values(ledger.folder, "index.db", select)
+    (row,) = read_values(ledger.folder, select, "index")
     erase(ledger, (FIRST, 1))
     follow(ledger)
-    connection = sqlite3.connect(ledger.folder / "index.db")
-    connection.execute(f"INSERT INTO event VALUES ({', '.join('?' * len(row))})", row)
-    connection.commit()
-    connection.close()
+    with as_owner(ledger.folder, "index") as owner:
+        owner.execute(f"INSERT INTO event VALUES ({', '.join('?' * len(row))})", row)
     report = audit(ledger)
     assert [(one.check, one.index) for one in report.findings] == [(14, FIRST)]
 
 
 def test_a_document_goes_with_the_first_of_its_events(ledger: BuiltLedger) -> None:
     select = "SELECT data FROM document"
-    assert values(ledger.folder, "evidence.db", select) == [(paper(2),)]
+    assert read_values(ledger.folder, select) == [(paper(2),)]
     erase(ledger, (SECOND, 0))
-    assert values(ledger.folder, "evidence.db", select) == [(None,)]
+    assert read_values(ledger.folder, select) == [(None,)]
     follow(ledger)
     assert audit(ledger).result is Result.VERIFIED
 
@@ -144,7 +166,7 @@ def test_a_document_of_two_statements_goes_with_an_event_of_either(
     ledger.capture(ledger.gateway, again, paper(2))
     erase(ledger, (7, 0), (7, 1))
     follow(ledger)
-    assert values(ledger.folder, "evidence.db", "SELECT data FROM document") == [(None,)]
+    assert read_values(ledger.folder, "SELECT data FROM document") == [(None,)]
     assert audit(ledger).result is Result.VERIFIED
 
 
@@ -175,10 +197,10 @@ def test_a_crash_after_the_notice_is_made_good_at_the_next_start(
     ledger.close()
     monkeypatch.undo()
     kept = f"SELECT data FROM event WHERE eid = {FIRST} << 17 | 1"
-    assert values(ledger.folder, "evidence.db", kept) == [(encode_event(event(1, 1)),)]
-    assert values(ledger.folder, "evidence.db", "SELECT idx FROM notice") == [(7,)]
+    assert read_values(ledger.folder, kept) == [(encode_event(event(1, 1)),)]
+    assert read_values(ledger.folder, "SELECT idx FROM notice") == [(7,)]
     ledger.log = Log(ledger.folder, ORIGIN, now_us=Clock())
-    assert values(ledger.folder, "evidence.db", kept) == [(None,)]
+    assert read_values(ledger.folder, kept) == [(None,)]
     assert ledger.log.size == 8
     follow(ledger)
     ledger.close()
@@ -202,16 +224,14 @@ def test_a_refused_notice_erases_nothing(ledger: BuiltLedger) -> None:
         refused.value
     )
     assert ledger.log.reader.load_events(FIRST)[1].data is not None
-    assert erase_noticed(ledger.log._engine) == 0
+    assert erase_noticed(ledger.log._database) == 0
     ledger.close()
 
 
 def test_a_damaged_event_can_be_erased_too(ledger: BuiltLedger) -> None:
-    connection = sqlite3.connect(ledger.folder / "evidence.db")
-    connection.execute("DROP TRIGGER event_no_update")
-    connection.execute(f"UPDATE event SET data = x'00' WHERE eid = {FIRST} << 17")
-    connection.commit()
-    connection.close()
+    with as_owner(ledger.folder) as owner:
+        drop_guard(owner, "event", "update")
+        owner.execute(f"UPDATE event SET data = ? WHERE eid = {FIRST} << 17", (b"\0",))
     erase(ledger, (FIRST, 0))
     assert ledger.log.reader.load_events(FIRST)[0].data is None
     ledger.close()

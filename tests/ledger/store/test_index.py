@@ -1,15 +1,18 @@
 """The index: follows the log, answers from evidence, is made again when it is lost."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from ledger.gs1.epc import canonical_key
 from ledger.provenance.source import Wanted
-from ledger.store.index import INDEX_NAME, Index, open_index
+from ledger.store.database import home_of
+from ledger.store.index import Index, open_index
 from ledger.store.index_source import IndexReader
 from ledger.store.intake import verify_submission
 from ledger.store.log import Log
+from tests.ledger.store.owner import as_owner
 from tests.ledger.store.parties import World
 
 PLACE = canonical_key("urn:epc:id:sgln:9506000.00001.tunnel1")
@@ -76,15 +79,54 @@ def test_a_source_shows_what_the_index_held_when_the_question_came(
     reader.close()
 
 
-@pytest.mark.parametrize("damage", [b"", b"this is no database" * 100])
+def empty_file(folder: Path) -> None:
+    write_over(folder, b"")
+
+
+def foreign_file(folder: Path) -> None:
+    write_over(folder, b"this is no database" * 100)
+
+
+def write_over(folder: Path, data: bytes) -> None:
+    if home_of(folder).url is not None:
+        pytest.skip("PostgreSQL keeps its own files")
+    for suffix in ("-wal", "-shm"):
+        (folder / f"index.db{suffix}").unlink(missing_ok=True)
+    (folder / "index.db").write_bytes(data)
+
+
+def no_progress(folder: Path) -> None:
+    with as_owner(folder, "index") as owner:
+        owner.execute("DELETE FROM progress")
+
+
+def too_far(folder: Path) -> None:
+    with as_owner(folder, "index") as owner:
+        owner.execute("UPDATE progress SET next_idx = 1000")
+
+
+def no_table(folder: Path) -> None:
+    with as_owner(folder, "index") as owner:
+        owner.execute("DROP TABLE progress")
+
+
+def older(folder: Path) -> None:
+    with as_owner(folder, "index") as owner:
+        if home_of(folder).url is None:
+            owner.execute("PRAGMA user_version = 1")
+        else:
+            owner.execute("COMMENT ON SCHEMA index IS 'tagtrail version 1'")
+
+
+@pytest.mark.parametrize(
+    "damage", [empty_file, foreign_file, no_progress, too_far, no_table, older]
+)
 def test_an_index_that_cannot_be_used_is_made_again(
-    world: World, log: Log, index: Index, damage: bytes
+    world: World, log: Log, index: Index, damage: Callable[[Path], None]
 ) -> None:
     follow(index, log)
     index.close()
-    for suffix in ("-wal", "-shm"):
-        (world.folder / (INDEX_NAME + suffix)).unlink(missing_ok=True)
-    (world.folder / INDEX_NAME).write_bytes(damage)
+    damage(world.folder)
     again = open_index(world.folder, log.reader)
     assert again.next_index == 0
     follow(again, log)

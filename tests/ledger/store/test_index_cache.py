@@ -11,8 +11,8 @@ from ledger.store.index_cache import EventCache
 from ledger.store.index_source import IndexReader
 from ledger.store.intake import verify_submission
 from ledger.store.log import Log
-from ledger.store.sqlite import open_writer, raw
 from tests.ledger.provenance.fakes import commission, item, ledger_of
+from tests.ledger.store.owner import as_owner
 from tests.ledger.store.parties import World
 
 PLACE = canonical_key("urn:epc:id:sgln:9506000.00001.tunnel1")
@@ -40,11 +40,9 @@ def test_an_event_that_is_kept_is_the_event_that_was_read(reader: IndexReader) -
 
 def test_an_erased_event_leaves_every_later_answer(world: World, reader: IndexReader) -> None:
     erased, *others = reader.source().events_of(HERE)
-    writer = open_writer(world.folder / "evidence.db")
-    with raw(writer) as connection:
-        connection.execute("INSERT INTO notice VALUES (?, 0)", (erased.pin.eid,))
-        connection.execute("UPDATE event SET data = NULL WHERE eid = ?", (erased.pin.eid,))
-    writer.dispose()
+    with as_owner(world.folder) as owner:
+        owner.execute("INSERT INTO notice VALUES (?, 0)", (erased.pin.eid,))
+        owner.execute("UPDATE event SET data = NULL WHERE eid = ?", (erased.pin.eid,))
     assert [one.pin.eid for one in reader.source().events_of(HERE)] == [
         one.pin.eid for one in others
     ]

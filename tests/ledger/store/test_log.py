@@ -1,8 +1,8 @@
 """The log: what it takes, what it refuses, what is there after a restart."""
 
-import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +11,17 @@ from ledger.entry import parse_entry
 from ledger.errors import RefusedError
 from ledger.statement import NO_HASH, Equivocation, Key, KeyOp, parse_statement
 from ledger.store.batch import Receipt
+from ledger.store.dialect import StorageError
 from ledger.store.intake import verify_submission
 from ledger.store.log import Log, create_log
-from ledger.store.sqlite import StorageError
 from ledger.tlog.merkle import TreeSize, leaf_hash, tree_root
-from tests.ledger.store.parties import DAIRY, ORIGIN, Source, World
+from tests.ledger.store.owner import ERRORS, as_owner
+from tests.ledger.store.parties import DAIRY, OPERATOR, ORIGIN, Source, World
+
+UPSERT = (
+    "INSERT INTO entry SELECT 1, commitment FROM event WHERE true "
+    "ON CONFLICT (idx) DO UPDATE SET data = excluded.data"
+)
 
 
 def append(log: Log, *submissions: object) -> list[Receipt | RefusedError]:
@@ -125,65 +131,70 @@ def test_a_writer_in_another_process_is_refused_too(world: World, log: Log) -> N
 
 
 def test_a_log_is_created_once(world: World) -> None:
-    with pytest.raises(RefusedError, match="is there already"):
-        create_log(world.folder, ORIGIN, [], now_us=world.clock)
+    with pytest.raises(RefusedError, match="already"):
+        create_log(world.folder, ORIGIN, [], now_us=world.clock, database=world.database)
 
 
-def test_a_refused_founding_statement_leaves_no_log_behind(tmp_path: object) -> None:
-    folder = tmp_path / "log"  # type: ignore[operator]
+def test_a_refused_founding_statement_leaves_no_log_behind(
+    tmp_path: Path, database: str | None
+) -> None:
+    folder = tmp_path / "log"
     folder.mkdir()
-    world = World(folder)
+    world = World(folder, database=database)
+    refused = [world.admin.enrol(world.admin, "party")]
     with pytest.raises(RefusedError, match="role"):
-        create_log(
-            folder, ORIGIN, [world.admin.enrol(world.admin, "party")], now_us=world.clock
-        )
-    assert [one.name for one in folder.iterdir()] == ["lock"]
+        create_log(folder, ORIGIN, refused, now_us=world.clock, database=database)
+    assert [one.name for one in folder.rglob("*") if one.is_file()] == ["lock"]
+    world.admin = Source("admin", OPERATOR)
+    world.found().open().close()
 
 
 @pytest.mark.parametrize(
     "sql",
     [
-        "UPDATE entry SET data = x'00' WHERE idx = 1",
+        "UPDATE entry SET data = commitment FROM event WHERE idx = 1",
         "DELETE FROM entry WHERE idx = 1",
-        "INSERT OR REPLACE INTO entry (idx, data) VALUES (1, x'00')",
+        UPSERT,
         "UPDATE chain SET idx = 9",
         "DELETE FROM key_entry",
-        "UPDATE event SET data = x'00'",
-        "UPDATE event SET commitment = zeroblob(32)",
+        "UPDATE event SET data = commitment",
+        "UPDATE event SET commitment = kid FROM chain",
+        "UPDATE event SET data = NULL",
         "DELETE FROM event",
     ],
 )
 def test_the_database_refuses_to_change_evidence(world: World, log: Log, sql: str) -> None:
     append(log, world.gateway.capture(1))
-    connection = sqlite3.connect(world.folder / "evidence.db")
-    connection.execute("PRAGMA recursive_triggers = ON")
-    with pytest.raises(sqlite3.IntegrityError, match="evidence is for ever"):
-        connection.execute(sql)
-    connection.close()
+    with as_owner(world.folder) as owner, pytest.raises(ERRORS, match="evidence is for ever"):
+        owner.execute(sql)
+
+
+def test_replacing_a_row_of_sqlite_is_refused_too(world: World, log: Log) -> None:
+    append(log, world.gateway.capture(1))
+    if world.database is not None:
+        pytest.skip("only SQLite knows REPLACE")
+    with as_owner(world.folder) as owner, pytest.raises(ERRORS, match="evidence is for ever"):
+        owner.execute("INSERT OR REPLACE INTO entry (idx, data) VALUES (1, x'00')")
 
 
 def test_an_event_may_be_erased_and_keeps_its_commitment(world: World, log: Log) -> None:
     append(log, world.gateway.capture(1))
     (before,) = log.reader.load_events(5)
-    connection = sqlite3.connect(world.folder / "evidence.db")
     erase = "UPDATE event SET data = NULL WHERE eid >> 17 = 5"
-    with pytest.raises(sqlite3.IntegrityError, match="for ever"):
-        connection.execute(erase)  # Nobody has given notice.
-    connection.execute("INSERT INTO notice VALUES (5 << 17, 6)")
-    connection.execute(erase)
-    connection.commit()
-    connection.close()
+    with as_owner(world.folder) as owner:
+        with pytest.raises(ERRORS, match="for ever"):
+            owner.execute(erase)  # Nobody has given notice.
+        owner.execute("INSERT INTO notice VALUES (5 << 17, 6)")
+        owner.execute(erase)
     (after,) = log.reader.load_events(5)
     assert (after.commitment, after.data) == (before.commitment, None)
 
 
 def test_after_an_error_of_storage_the_log_takes_nothing(world: World, log: Log) -> None:
     submission = world.gateway.capture(1)
-    connection = sqlite3.connect(world.folder / "evidence.db")
-    connection.execute("DROP TABLE chain")
-    connection.commit()
-    connection.close()
-    with pytest.raises(sqlite3.Error):
+    with as_owner(world.folder) as owner:
+        owner.execute("DROP TABLE chain")
+    with pytest.raises(StorageError, match="failed"):
         append(log, submission)
     with pytest.raises(StorageError, match="takes nothing after"):
         append(log, submission)

@@ -11,6 +11,7 @@ from ledger.store.publish import Publisher, RollbackError
 from ledger.tlog.checkpoint import parse_signed_checkpoint, verify_signed_checkpoint
 from ledger.tlog.merkle import Hash, TreeSize
 from ledger.tlog.note import Ed25519Signer, Ed25519Verifier
+from tests.ledger.store.owner import as_owner, drop_guard
 from tests.ledger.store.parties import ORIGIN, World
 
 
@@ -28,13 +29,11 @@ def grow(world: World, log: Log, count: int) -> None:
     log.append([verify_submission(world.gateway.capture(1), log.keys()) for _ in range(count)])
 
 
-def vandalise(world: World, table: str, sql: str) -> None:
+def vandalise(world: World, table: str, sql: str, *values: object) -> None:
     """Change evidence the way an attacker does, who first drops the triggers."""
-    connection = sqlite3.connect(world.folder / "evidence.db")
-    connection.execute(f"DROP TRIGGER {table}_no_update")
-    connection.execute(sql)
-    connection.commit()
-    connection.close()
+    with as_owner(world.folder) as owner:
+        drop_guard(owner, table, "update")
+        owner.execute(sql, values)
 
 
 def test_a_checkpoint_says_size_and_root_and_verifies(world: World, log: Log) -> None:
@@ -56,9 +55,8 @@ def test_an_entry_that_reads_back_otherwise_is_not_signed(world: World, log: Log
     publisher = make_publisher(world, log)
     publisher.publish(*log.committed)
     grow(world, log, 2)
-    vandalise(
-        world, "entry", "UPDATE entry SET data = CAST(data || x'00' AS BLOB) WHERE idx = 6"
-    )
+    other = log.reader.load_entry(6) + b"\0"
+    vandalise(world, "entry", "UPDATE entry SET data = ? WHERE idx = 6", other)
     with pytest.raises(VerificationError):
         publisher.publish(*log.committed)
     assert log.signed.load()[0] == 5
@@ -69,7 +67,7 @@ def test_a_tile_that_is_not_of_its_entries_is_not_signed(world: World, log: Log)
     publisher = make_publisher(world, log)
     publisher.publish(*log.committed)
     grow(world, log, 256)
-    vandalise(world, "tile", "UPDATE tile SET data = zeroblob(8192)")
+    vandalise(world, "tile", "UPDATE tile SET data = ?", bytes(8192))
     with pytest.raises(VerificationError, match="is not made of its entries"):
         publisher.publish(*log.committed)
     assert log.signed.load()[0] == 5
@@ -79,7 +77,7 @@ def test_a_log_that_does_not_grow_is_read_back_all_the_same(world: World, log: L
     grow(world, log, 256)
     publisher = make_publisher(world, log)
     publisher.publish(*log.committed)
-    vandalise(world, "tile", "UPDATE tile SET data = zeroblob(8192)")
+    vandalise(world, "tile", "UPDATE tile SET data = ?", bytes(8192))
     with pytest.raises(VerificationError):
         publisher.publish(*log.committed)
 
@@ -90,7 +88,7 @@ def test_a_stored_note_that_says_something_else_is_not_handed_out(
     publisher = make_publisher(world, log)
     note = publisher.publish(*log.committed)
     other = note.replace(b"\n5\n", b"\n4\n", 1)
-    vandalise(world, "checkpoint", f"UPDATE checkpoint SET note = x'{other.hex()}'")
+    vandalise(world, "checkpoint", "UPDATE checkpoint SET note = ?", other)
     with pytest.raises(VerificationError, match="something else"):
         publisher.publish(*log.committed)
 
@@ -119,10 +117,8 @@ def test_a_log_that_lost_signed_entries_does_not_open(world: World) -> None:
     log = world.open()
     make_publisher(world, log).publish(*log.committed)
     log.close()
-    connection = sqlite3.connect(world.folder / "evidence.db")
-    connection.execute("DROP TRIGGER entry_no_delete")
-    connection.execute("DELETE FROM entry WHERE idx = 4")
-    connection.commit()
-    connection.close()
+    with as_owner(world.folder) as owner:
+        drop_guard(owner, "entry", "delete")
+        owner.execute("DELETE FROM entry WHERE idx = 4")
     with pytest.raises(RollbackError, match="restored from an old backup"):
         world.open()

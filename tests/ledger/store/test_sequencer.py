@@ -1,6 +1,5 @@
 """The sequencer: order, receipts, back-pressure, and the end when storage fails."""
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 
@@ -9,8 +8,10 @@ import pytest
 from ledger.disclosure import CommitmentError, Submission
 from ledger.errors import ParseError, RefusedError
 from ledger.store.batch import Receipt
+from ledger.store.dialect import StorageError
 from ledger.store.log import Log
 from ledger.store.sequencer import BusyError, Sequencer, SequencerLimits
+from tests.ledger.store.owner import as_owner
 from tests.ledger.store.parties import DAIRY, Source, World
 
 ANSWER_S = 20
@@ -97,12 +98,10 @@ def test_when_storage_fails_nothing_is_acknowledged_and_the_process_ends_with_70
         done.set()
 
     sequencer = Sequencer(log, end_process=end_process)
-    connection = sqlite3.connect(world.folder / "evidence.db")
-    connection.execute("DROP TABLE event")
-    connection.commit()
-    connection.close()
+    with as_owner(world.folder) as owner:
+        owner.execute("DROP TABLE event")
     future = sequencer.submit(world.gateway.capture(1))
     assert done.wait(ANSWER_S)
     assert ended == [70]
-    assert isinstance(future.exception(ANSWER_S), sqlite3.Error)
+    assert isinstance(future.exception(ANSWER_S), StorageError)
     sequencer.stop()
