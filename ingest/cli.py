@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import logging
 import signal
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +11,8 @@ import typer
 from ingest.daemon import Gateway, GatewayRun
 from ingest.health import read_health, read_unresolved
 from ingest.inbox import Inbox, InboxReader, Quarantined
-from ingest.mqtt import check_client_id, parse_broker_url
-from ingest.pipeline import FolderLock
-from ingest.plan import Plan
-from ingest.planfile import parse_plan
+from ingest.operate import capture, parked_app, run_doctor, start_logging, tail
+from ingest.pipeline import FolderLock, now_us, retry_arrival
 from ingest.replay import (
     DELIVERY_SECONDS_MAX,
     Replayed,
@@ -25,11 +21,11 @@ from ingest.replay import (
     require_folder_of_gateway,
 )
 from ingest.settings import SettingsError, load_settings
+from ingest.start import choose_client_id, find_broker, load_plan, own_client_id
+from ingest.workers import parse_worker
 from ledger.epcis.times import format_time
-from ledger.errors import ParseError, TagtrailError
 
 EXIT_INCOMPLETE = 1
-PLAN_BYTES_MAX = 4 * 1024 * 1024
 # The wheel carries the example beside this module; a checkout has it among its documents.
 _PACKED_PLAN = Path(__file__).with_name("default_plan.toml")
 _EXAMPLE_PLAN = Path(__file__).parents[1] / "docs" / "examples" / "plan.toml"
@@ -43,6 +39,7 @@ _COUNTS = (
     "events",
     "statements",
     "entries",
+    "gaps",
     "unresolved",
 )
 _SHOWN_MAX = 50
@@ -52,6 +49,10 @@ app = typer.Typer(
 )
 quarantine_app = typer.Typer(help="What could not be taken, and why.", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(parked_app, name="parked")
+app.command("doctor")(run_doctor)
+app.command("tail")(tail)
+app.command("capture")(capture)
 
 FolderOption = Annotated[
     Path, typer.Option("--dir", help="The gateway's folder, or the ledger's that holds it.")
@@ -63,38 +64,48 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def run_gateway(
     *,
     folder: FolderOption,
-    broker: Annotated[str, typer.Option(help="mqtt://[user:password@]host[:port]")],
     plan: Annotated[Path, typer.Option(help="The capture plan, TOML.")],
+    broker: Annotated[
+        str, typer.Option(help="mqtt://[user:password@]host[:port]; else gateway.toml's.")
+    ] = "",
     ledger: Annotated[str, typer.Option(help="The ledger's URL; else gateway.toml's.")] = "",
     client_id: Annotated[
         str, typer.Option(help="The MQTT client id, the same at each start.")
+    ] = "",
+    worker: Annotated[
+        str, typer.Option(help="K/N: take the share of worker K of N of the plan's topics.")
     ] = "",
 ) -> None:
     """Run until SIGTERM or Ctrl-C: MQTT in, signed statements out, nothing lost between.
 
     The first line on standard output is `subscribed at BROKER`, once messages are kept.
+    SIGHUP reads the plan and the certificate again.
     """
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    start_logging()
     gateway_folder = require_folder_of_gateway(folder)
     settings = load_settings(gateway_folder)
     url = ledger or settings.ledger
     if not url:
         raise SettingsError("no ledger: give --ledger URL, or ledger in gateway.toml")
     with FolderLock(gateway_folder):
+        where, credentials = find_broker(settings, broker)
+        with Inbox(gateway_folder) as inbox:
+            own = own_client_id(inbox.secret)
         gateway = Gateway(
             GatewayRun(
                 settings=settings,
                 plan=load_plan(plan),
-                broker=parse_broker_url(broker),
+                broker=where,
                 ledger_url=url,
-                client_id=check_client_id(client_id or _own_client_id(gateway_folder)),
+                client_id=choose_client_id(settings, credentials, client_id, own),
+                load_plan=lambda: load_plan(plan),
+                credentials=credentials,
+                worker=parse_worker(worker) if worker else None,
             )
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: gateway.stop())
-        where = parse_broker_url(broker)
+        signal.signal(signal.SIGHUP, lambda *_: gateway.reload())
         gateway.run(lambda: typer.echo(f"subscribed at {where}"))
 
 
@@ -180,6 +191,35 @@ def list_quarantine(
         typer.echo(_quarantine_line(one))
 
 
+@quarantine_app.command("retry")
+def retry_quarantined(
+    *,
+    messages: Annotated[
+        list[int] | None, typer.Argument(help="The messages' numbers; none for all.")
+    ] = None,
+    folder: FolderOption,
+) -> None:
+    """Take quarantined messages once more, as after a better plan; the gateway may run.
+
+    Of a message of which a part was taken nothing is taken again, for that would be twice.
+    """
+    gateway_folder = require_folder_of_gateway(folder)
+    with InboxReader(gateway_folder) as reader:
+        found = reader.quarantine()
+    listed = {one.message: one.taken for one in found}
+    wanted = messages or sorted(listed)
+    missing = [one for one in wanted if one not in listed]
+    if missing:
+        raise SettingsError(f"message {missing[0]} is not in quarantine")
+    partly = [one for one in wanted if listed[one]]
+    chosen = [one for one in wanted if not listed[one]]
+    with Inbox(gateway_folder) as inbox:
+        inbox.keep([retry_arrival(one, now_us()) for one in chosen])
+    typer.echo(f"{len(chosen)} messages will be taken once more")
+    if partly:
+        typer.echo(f"{len(partly)} were taken in part, and stay: {partly[0]} …")
+
+
 @quarantine_app.command("show")
 def show_quarantined(
     *,
@@ -198,27 +238,10 @@ def show_quarantined(
     typer.echo(f"sha256    {found.sha256.hex()}")
     for one in faults:
         typer.echo(f"because   {one.place + ': ' if one.place else ''}{one.why}")
-    typer.echo(f"payload   {len(found.payload)} bytes")
+    typer.echo(f"payload   {found.oversize or len(found.payload)} bytes")
+    if found.properties:
+        typer.echo(f"with      {found.properties.decode()}")
     typer.echo(found.payload.decode("utf-8", "backslashreplace"))
-
-
-def load_plan(path: Path) -> Plan:
-    """Return the plan in the file at `path`; raises `ParseError` with line and key."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(PLAN_BYTES_MAX + 1)
-    except OSError as error:
-        raise TagtrailError(f"{path}: {error.strerror}") from error
-    try:
-        return parse_plan(data.decode("utf-8"), str(path))
-    except UnicodeDecodeError as error:
-        raise ParseError(str(path), f"is no UTF-8 at byte {error.start}") from None
-
-
-def _own_client_id(folder: Path) -> str:
-    """Return a client id that is this folder's for ever, and no other's."""
-    with Inbox(folder) as inbox:
-        return f"tagtrail-{sha256(b'client id' + inbox.secret).hexdigest()[:16]}"
 
 
 def _count_lines(counts: dict[str, int]) -> list[str]:

@@ -1,56 +1,59 @@
-"""The gateway as it runs live: four threads that share nothing but the databases.
+"""The gateway as it runs live: threads that share nothing but the databases and the pulse.
 
     paho      the broker's messages into a queue
-    keeper    the queue into the inbox, many messages a commit; then their PUBACKs
-    processor the inbox into the outbox; a tick where a place was silent
-    courier   the outbox into the ledger
+    keeper, processor, courier      see `ingest.loops`
+    monitor   /healthz, /readyz and /metrics
+    main      the clock, the certificate, systemd's watchdog, SIGHUP
 
-A disk that refuses is waited for: nothing is acknowledged meanwhile, so the broker keeps it.
-Anything else that a thread did not foresee ends the process, and the next start goes on from
-what is durable.
+Anything that a thread did not foresee ends the process, and the next start goes on from what
+is durable. On SIGHUP the plan is read again, whole: a mistake in it is told of and the old plan
+goes on; else the processor takes it between two batches, then the subscriptions follow.
 """
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
-from ingest.database import SpoolError
-from ingest.delivery import SEEN_SECONDS, next_delay
-from ingest.mqtt import BrokerUrl, Delivery, Subscriber
-from ingest.pipeline import (
-    MESSAGES_PER_BATCH,
-    Courier,
-    Keeper,
-    Processor,
-    Signers,
-    now_us,
-    open_signers,
-)
+import msgspec
+
+from ingest import loops, systemd
+from ingest.inbox import Inbox
+from ingest.loops import IDLE_SECONDS, Shared
+from ingest.monitor import monitoring
+from ingest.mqtt import BrokerUrl, Delivery, Link, Subscriber
+from ingest.pipeline import Courier, Processor, open_signers
 from ingest.plan import Plan
+from ingest.pulse import Clock, Pulse
+from ingest.reads import CLOCK_TOPIC, SESSION_TOPIC, Arrival
+from ingest.roster import ClockMessage, SessionMessage
 from ingest.settings import Settings
-from ingest.topics import simplify_filters
+from ingest.tls import CertificateError, Credentials
+from ingest.workers import Worker, worker_filters
+from ledger.epcis.times import format_time
+from ledger.errors import TagtrailError
 
-QUEUE_MAX = 10_000
-KEEP_BATCH_MAX = 1_000
-LINGER_SECONDS = 0.1
-IDLE_SECONDS = 0.1
-DISK_RETRY_SECONDS = 1.0
+CERTIFICATE_LOOK_SECONDS = 5.0
+SESSION_SECONDS = 30.0
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayRun:
-    """What a live gateway is started with."""
+    """What a live gateway is started with; `load_plan` reads the plan again on SIGHUP."""
 
     settings: Settings
     plan: Plan
     broker: BrokerUrl
     ledger_url: str
     client_id: str
+    load_plan: Callable[[], Plan] | None = None
+    credentials: Credentials | None = None
+    worker: Worker | None = None
+    clock: Clock = field(default_factory=Clock)
 
 
 class Gateway:
@@ -59,169 +62,187 @@ class Gateway:
     def __init__(self, how: GatewayRun) -> None:
         """Prepare; nothing is opened before `run`."""
         self._how = how
-        self._stopping = threading.Event()
-        self._arrived = threading.Event()
-        self._sealed = threading.Event()
-        self._queue: queue.Queue[Delivery] = queue.Queue(QUEUE_MAX)
+        self.pulse = Pulse(how.clock)
+        self.monitor_url: str | None = None
+        self._shared = Shared(
+            settings=how.settings, pulse=self.pulse, plan=how.plan, ledger_url=how.ledger_url
+        )
+        self._reloading = threading.Event()
         self._failure: BaseException | None = None
-        self._signers: Signers = {}
-        filters = [topic for one in how.plan.stations for topic in one.topics]
-        filters += [topic for one in how.plan.sensors for topic in one.topics]
+        self._session_us: int | None = None
         self._subscriber = Subscriber(
-            how.broker,
-            how.client_id,
-            simplify_filters(filters),
-            clock_us=now_us,
-            on_delivery=self._enqueue,
+            Link(
+                broker=how.broker,
+                client_id=how.client_id,
+                on_delivery=self._shared.enqueue,
+                on_state=self._broker_state,
+                on_session=self._session_state,
+                clock=how.clock,
+                credentials=how.credentials,
+            ),
+            worker_filters(how.plan, how.worker),
         )
 
     def stop(self) -> None:
         """Ask the threads to finish what they have in hand; safe in a signal handler."""
-        self._stopping.set()
+        self._shared.stopping.set()
+
+    def reload(self) -> None:
+        """Ask for the plan and the certificate to be read again; safe in a signal handler."""
+        self._reloading.set()
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Run until stopped; calls `on_ready` at the first subscription.
 
         Raises what a thread failed with.
         """
-        settings = self._how.settings
+        settings, shared = self._how.settings, self._shared
         # Opened here once, so that what is wrong shows before anything is subscribed to.
-        self._signers = open_signers(settings, self._how.plan)
-        Processor(settings, self._how.plan, signers=self._signers).close()
+        shared.signers = open_signers(settings, self._how.plan)
+        Processor(settings, self._how.plan, signers=shared.signers).close()
         Courier(settings, self._how.ledger_url).close()
+        with Inbox(settings.folder) as inbox:
+            self._session_us = inbox.session_us()
+        self.pulse.tell("broker", f"{self._how.broker} did not answer yet")
         threads = [
             threading.Thread(target=self._guard, args=(loop,), name=name)
             for name, loop in (
-                ("keeper", self._keep),
-                ("processor", self._process),
-                ("courier", self._deliver),
+                ("keeper", lambda: loops.keep(shared, self._subscriber.acknowledge)),
+                ("processor", lambda: loops.process(shared)),
+                ("courier", lambda: loops.deliver(shared)),
             )
         ]
-        for thread in threads:
-            thread.start()
-        self._subscriber.start()
-        try:
-            self._wait(on_ready)
-        finally:
-            self._stopping.set()
-            self._subscriber.stop()
+        with ExitStack() as stack:
+            if settings.listen is not None:
+                server = stack.enter_context(monitoring(settings.listen, self.pulse))
+                self.monitor_url = server.url
             for thread in threads:
-                thread.join()
+                thread.start()
+            self._subscriber.start()
+            systemd.notify("READY=1")
+            try:
+                self._attend(on_ready)
+            finally:
+                systemd.notify("STOPPING=1")
+                shared.stopping.set()
+                self._subscriber.stop()
+                for thread in threads:
+                    thread.join()
         if self._failure is not None:
             raise self._failure
 
-    def _wait(self, on_ready: Callable[[], None]) -> None:
-        is_ready = False
-        while not self._stopping.wait(IDLE_SECONDS):
+    def _attend(self, on_ready: Callable[[], None]) -> None:
+        """Look after the clock, the certificate, systemd and reloads until it stops."""
+        is_ready, look_at, note_at = False, 0.0, 0.0
+        watchdog, bark_at = systemd.watchdog_seconds(), 0.0
+        while not self._shared.pause(IDLE_SECONDS):
+            now = time.monotonic()
+            self._watch_clock()
             if not is_ready and self._subscriber.subscribed.is_set():
                 is_ready = True
                 on_ready()
             if not is_ready:
                 self._subscriber.try_other_version()
+            if self._reloading.is_set():
+                self._reloading.clear()
+                self._reload()
+            if now >= look_at:
+                look_at = now + CERTIFICATE_LOOK_SECONDS
+                self._watch_certificate()
+            if now >= note_at and self._subscriber.subscribed.is_set():
+                note_at = now + SESSION_SECONDS
+                self._note_session()
+            if watchdog is not None and now >= bark_at and not self.pulse.stalled():
+                bark_at = now + watchdog
+                systemd.notify("WATCHDOG=1")
 
     def _guard(self, loop: Callable[[], None]) -> None:
         try:
             loop()
         except BaseException as error:
             self._failure = error
-            self._stopping.set()
+            self._shared.stopping.set()
             raise
 
-    def _enqueue(self, delivery: Delivery) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._queue.put(delivery, timeout=IDLE_SECONDS)
-            except queue.Full:
-                continue
-            return
+    # --- The broker ---------------------------------------------------------------------
 
-    def _take(self) -> list[Delivery]:
-        """Return what is in the queue, waiting a little for the first."""
+    def _broker_state(self, wrong: str | None) -> None:
+        self.pulse.tell("broker", wrong)
+
+    def _session_state(self, is_present: bool) -> None:  # noqa: FBT001  # a callback
+        """Note where the broker forgot what it held for us: that may be missing."""
+        now_us = self._how.clock.wall_us()
+        before_us = self._session_us
+        if not is_present and before_us is not None:
+            _LOG.error("%s has forgotten the session and what it held", self._how.broker)
+            lost = SessionMessage(from_us=min(before_us, now_us), to_us=now_us)
+            self._own(SESSION_TOPIC, msgspec.json.encode(lost), now_us)
+        self._session_us = now_us
+
+    def _note_session(self) -> None:
+        """Keep until when the broker had our session, for the next start."""
+        self._session_us = self._how.clock.wall_us()
         try:
-            batch = [self._queue.get(timeout=IDLE_SECONDS)]
-        except queue.Empty:
-            return []
-        while len(batch) < KEEP_BATCH_MAX:
-            try:
-                batch.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return batch
+            with Inbox(self._how.settings.folder) as inbox:
+                inbox.store_session(self._session_us)
+        except TagtrailError as error:
+            _LOG.warning("the session cannot be noted: %s", error)
 
-    def _keep(self) -> None:
-        with Keeper(self._how.settings.folder) as keeper:
-            while not (self._stopping.is_set() and self._queue.empty()):
-                batch = self._take()
-                if not batch:
-                    continue
-                if self._keep_or_wait(keeper, batch):
-                    self._subscriber.acknowledge(batch)
-                    self._arrived.set()
+    def _own(self, topic: str, payload: bytes, now_us: int) -> None:
+        """Put a message of the gateway's own into the inbox, after what came before it."""
+        self._shared.enqueue(Delivery(Arrival(topic, payload, now_us), 0, 0, -1))
 
-    def _keep_or_wait(self, keeper: Keeper, batch: list[Delivery]) -> bool:
-        """Keep the batch however long the disk refuses; False where the gateway stops first.
+    # --- What changes outside -----------------------------------------------------------
 
-        What was not kept is not acknowledged, so the broker has it still and sends it again.
-        """
-        while True:
-            try:
-                keeper.keep([one.arrival for one in batch])
-            except SpoolError as error:
-                _LOG.error("the inbox cannot keep %d messages: %s", len(batch), error)
-                if self._stopping.wait(DISK_RETRY_SECONDS):
-                    return False
-                continue
-            return True
+    def _watch_clock(self) -> None:
+        step_us = self.pulse.watch_clock()
+        if step_us:
+            now_us = self._how.clock.wall_us()
+            _LOG.warning("the clock was set by %+.1f s", step_us / 1_000_000)
+            said = ClockMessage(time_us=now_us, step_us=step_us)
+            self._own(CLOCK_TOPIC, msgspec.json.encode(said), now_us)
 
-    def _process(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                with Processor(
-                    self._how.settings, self._how.plan, signers=self._signers
-                ) as processor:
-                    self._process_with(processor)
-            except SpoolError as error:
-                # The state in memory is ahead of the disk: begin again from the disk.
-                _LOG.error("processing stopped: %s", error)
-                self._stopping.wait(DISK_RETRY_SECONDS)
+    def _watch_certificate(self) -> None:
+        credentials = self._how.credentials
+        if credentials is None:
+            return
+        wrong = None
+        try:
+            if credentials.refresh():
+                _LOG.info("a new certificate is in use; connecting anew")
+                self._subscriber.reconnect()
+        except (CertificateError, OSError) as error:
+            wrong = f"the new files cannot be used: {error}"
+        if credentials.certificate is not None:
+            expires_us = credentials.certificate.expires_us
+            self.pulse.show(expires_us=expires_us)
+            if expires_us <= self._how.clock.wall_us():
+                wrong = f"the certificate expired at {format_time(expires_us)}"
+        if self.pulse.tell("certificate", wrong) and wrong is not None:
+            _LOG.error("%s", wrong)
 
-    def _process_with(self, processor: Processor) -> None:
-        while not self._stopping.is_set():
-            self._arrived.wait(IDLE_SECONDS)
-            if self._arrived.is_set():
-                self._arrived.clear()
-                time.sleep(LINGER_SECONDS)
-            while processor.process() == MESSAGES_PER_BATCH:
-                self._sealed.set()
-            self._sealed.set()
-            if processor.tick_if_due():
-                self._arrived.set()
+    def _reload(self) -> None:
+        systemd.notify("RELOADING=1")
+        self._watch_certificate()
+        try:
+            if self._how.load_plan is not None:
+                self._take_plan(self._how.load_plan())
+            self.pulse.tell("plan", None)
+        except TagtrailError as error:
+            _LOG.error("the old plan goes on: %s", error)
+            self.pulse.tell("plan", None)
+            self.pulse.tell("plan", f"the newest plan has a mistake, the old goes on: {error}")
+        systemd.notify("READY=1")
 
-    def _deliver(self) -> None:
-        delay, see_at = 0.0, 0.0
-        with Courier(self._how.settings, self._how.ledger_url) as courier:
-            while not self._stopping.wait(delay):
-                try:
-                    if time.monotonic() >= see_at:
-                        see_at = time.monotonic() + SEEN_SECONDS
-                        _report(courier.see())
-                    delivered = courier.deliver()
-                except SpoolError as error:
-                    _LOG.error("the outbox cannot be settled: %s", error)
-                    delay = DISK_RETRY_SECONDS
-                    continue
-                if delivered.unavailable and not delay:
-                    _LOG.warning("the ledger is not available: %s", delivered.unavailable)
-                if delivered.refused:
-                    _LOG.error(
-                        "the ledger refused %d statements; see status", delivered.refused
-                    )
-                delay = next_delay(delay, delivered)
-                if not delay and not delivered.accepted + delivered.proven:
-                    self._sealed.wait(IDLE_SECONDS)
-                    self._sealed.clear()
-
-
-def _report(wrong: str | None) -> None:
-    if wrong is not None:
-        _LOG.error("the ledger's checkpoint does not hold: %s", wrong)
+    def _take_plan(self, plan: Plan) -> None:
+        shared = self._shared
+        if plan.sha256 == shared.plan.sha256:
+            return
+        filters = worker_filters(plan, self._how.worker)
+        signers = open_signers(self._how.settings, plan)
+        shared.news.append((plan, signers))
+        shared.arrived.set()
+        while shared.news and not shared.pause(IDLE_SECONDS):
+            pass
+        self._subscriber.set_filters(filters)
+        _LOG.info("the plan %s is in force, sha256 %s", plan.name, plan.sha256.hex())

@@ -33,13 +33,17 @@ BACKOFF_SECONDS_MAX = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """What became of one batch; `unavailable` says why nobody can tell, with a delay in s."""
+    """What became of one batch; `unavailable` says why nobody can tell, with a delay in s.
+
+    With `is_receipt_pending` nothing is wrong: a checkpoint will soon cover the newest ones.
+    """
 
     accepted: int = 0
     proven: int = 0
     refused: int = 0
     unavailable: str | None = None
     retry_after: float = 0.0
+    is_receipt_pending: bool = False
 
 
 def deliver_once(
@@ -112,6 +116,7 @@ def collect_receipts(
         refused=len(refused),
         unavailable=unavailable.why if unavailable else None,
         retry_after=unavailable.retry_after if unavailable else 0.0,
+        is_receipt_pending=unavailable is not None and unavailable.is_not_yet,
     )
 
 

@@ -166,10 +166,29 @@ class Inbox:
         rows.close()
         return messages
 
+    def session_us(self) -> int | None:
+        """Return when the broker last had a session of ours, None if it never had."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'session'").fetchone()
+        return None if row is None else int(row[0])
+
+    def store_session(self, at_us: int) -> None:
+        """Note that the broker has a session of ours at `at_us`."""
+        with transaction(self._db) as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('session', ?)", (at_us,))
+
     def newest_id(self) -> int:
         """Return the id of the newest message, 0 where there is none."""
         row = self._db.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
         return int(row[0])
+
+    def pending(self, cursor: int) -> tuple[int, int, int | None]:
+        """Return how many messages are above `cursor`, their bytes, and when the first came."""
+        count, size, oldest = self._db.execute(
+            "SELECT count(*), coalesce(sum(length(payload)), 0), min(received_us)"
+            " FROM message WHERE id > ?",
+            (cursor,),
+        ).fetchone()
+        return count, size, oldest
 
     def store_faults(
         self,
@@ -228,7 +247,7 @@ class InboxReader:
     def counts(self) -> InboxCounts:
         """Return how much is there."""
         newest, messages = self._db.execute(
-            "SELECT coalesce(max(id), 0), coalesce(sum(topic NOT IN (?, ?, ?, ?)), 0)"
+            "SELECT coalesce(max(id), 0), coalesce(sum(topic NOT IN (?, ?, ?, ?, ?)), 0)"
             " FROM message",
             OWN_TOPICS,
         ).fetchone()

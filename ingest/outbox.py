@@ -234,6 +234,11 @@ class Outbox:
                 )
                 db.execute("DELETE FROM statement WHERE id = ?", (one.id,))
 
+    def parked(self) -> int:
+        """Return how many statements were refused and wait for somebody."""
+        row = self._db.execute("SELECT count(*) FROM statement WHERE refused IS NOT NULL")
+        return int(row.fetchone()[0])
+
     def forget_indexes(self, ids: Sequence[int]) -> None:
         """Send these statements again: the ledger has no entry where it said it had one."""
         with transaction(self._db) as db:

@@ -17,6 +17,7 @@ the plan and the state in the outbox, so what was not committed is done again, t
 import fcntl
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
@@ -121,6 +122,7 @@ class Processor:
         self._cursor = self._outbox.cursor()
         self._plan = plan
         self._last_tick_us = 0
+        self.totals: Counter[str] = Counter()
         gone = self._site.restore(self._outbox.states())
         if gone or self._plans_to_state():
             unresolved = [one for found in gone.values() for one in found]
@@ -240,6 +242,8 @@ class Processor:
         )
         self._stage("before commit")
         self._outbox.commit(work)
+        self.totals.update(work.counts)
+        self.totals["quarantined"] += len(outcome.faults)
 
     def _seal(
         self, drafts: Sequence[Draft], notices: Sequence[Notice], plans: Iterable[str]
@@ -341,7 +345,12 @@ class Courier:
             refused=sent.refused + proven.refused,
             unavailable=proven.unavailable,
             retry_after=proven.retry_after,
+            is_receipt_pending=proven.is_receipt_pending,
         )
+
+    def parked(self) -> int:
+        """Return how many statements the ledger refused."""
+        return self._outbox.parked()
 
     def see(self) -> str | None:
         """Look at the log's checkpoint; return what is wrong with it, None if nothing is.

@@ -26,7 +26,8 @@ TICK_TOPIC = "$tick"
 QUOTA_TOPIC = "$quota"
 CLOCK_TOPIC = "$clock"
 RETRY_TOPIC = "$retry"
-OWN_TOPICS = (TICK_TOPIC, QUOTA_TOPIC, CLOCK_TOPIC, RETRY_TOPIC)
+SESSION_TOPIC = "$session"
+OWN_TOPICS = (TICK_TOPIC, QUOTA_TOPIC, CLOCK_TOPIC, RETRY_TOPIC, SESSION_TOPIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

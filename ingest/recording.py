@@ -26,6 +26,7 @@ import msgspec
 from ingest.readers.fields import parse_optional_instant
 from ingest.reads import Arrival
 from ingest.topics import check_topic
+from ledger.epcis.times import format_time
 from ledger.errors import ParseError
 
 RECORDING_BYTES_MAX = 1024 * 1024 * 1024
@@ -76,6 +77,23 @@ def parse_recording(name: str, data: bytes, now_us: int) -> list[Arrival]:
     if any(_stands_alone(line) for _, line in lines):
         return [_parse_one(line, source, n) for n, line in lines if line]
     return [Arrival(source.topic, data, now_us)]
+
+
+def format_recorded(topic: str, payload: bytes, received_us: int) -> bytes:
+    """Return the line that says where and when this message was received."""
+    said: dict[str, object] = {"topic": topic, "time": format_time(received_us)}
+    try:
+        said["payload"] = _as_text(payload)
+    except UnicodeDecodeError:
+        said["payload_base64"] = binascii.b2a_base64(payload, newline=False).decode()
+    return msgspec.json.encode(said) + b"\n"
+
+
+def _as_text(payload: bytes) -> object:
+    """Return the payload as a JSON value of which it is the very bytes, or as a text."""
+    text = payload.decode()
+    is_one_line = text.startswith(("{", "[")) and "\n" not in text and text == text.strip()
+    return msgspec.Raw(payload) if is_one_line and _is_json(payload) else text
 
 
 def _is_json(data: bytes) -> bool:

@@ -45,6 +45,13 @@ class QuotaMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     topics: dict[str, int]
 
 
+class SessionMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The gateway's own message that the broker forgot its session, with all it held."""
+
+    from_us: int
+    to_us: int
+
+
 class ClockMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The gateway's own message that its clock was set, by how much, at its new time."""
 
@@ -149,6 +156,12 @@ class Roster:
         for (name, sources), count in by_reader.items():
             span = (quota.from_us, quota.to_us)
             self._tell(name, watch.quota_notices(name, span, count, sources), outcome)
+
+    def take_session(self, lost: SessionMessage, outcome: Outcome) -> None:
+        """Tell of what the broker may have held for us and forgot."""
+        sources = _station_sources(self._plan.stations)
+        span = (lost.from_us, lost.to_us)
+        self._tell("broker", watch.session_notices(span, sources), outcome)
 
     def take_tick(self, now_us: int, *, everything: bool, outcome: Outcome) -> None:
         """Tell of what is missing for good by now; `everything` waits for no late message.

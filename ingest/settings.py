@@ -4,6 +4,21 @@
     origin = "tagtrail.example/demo"          # of the log that statements are for
     log = "<vkey>"                            # the log's verification key
     passphrase_file = "../keys/passphrase"    # else the environment's TAGTRAIL_PASSPHRASE
+    [broker]
+    url = "mqtts://broker.example:8883"       # may be overridden on the command line
+    client_id = "gw-1"                        # else the certificate's name, else the folder's
+    user = "gw-1"
+    password_file = "broker.password"
+    ca = "tls/ca.pem"
+    certificate = "tls/gw-1.pem"
+    key = "tls/gw-1.key"
+    [spool]
+    messages_max = 1000000                    # 0, the default, means no limit
+    bytes_max = 1000000000
+    age_max_s = 604800
+    refuse_after_s = 0                        # 0: never refuse, wait
+    [monitor]
+    listen = "127.0.0.1:9464"
     [[key]]
     party = "https://id.gs1.org/417/9506000134352"
     file = "keys/9506000134352.key"           # or env:NAME, or pkcs11:…
@@ -14,9 +29,11 @@ key each; a party has one key here, for one key has one writer.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ingest.spool import Quota
+from ingest.tls import TlsFiles
 from ingest.tomltable import Table, parse_toml
 from ledger.client.http import parse_ledger_url
 from ledger.cose import Signer
@@ -28,6 +45,8 @@ from ledger.tlog.note import parse_vkey
 FILE = "gateway.toml"
 PASSPHRASE_VARIABLE = "TAGTRAIL_PASSPHRASE"  # noqa: S105  # the name of a variable
 SETTINGS_BYTES_MAX = 1024 * 1024
+_QUOTA_BOUNDS = (0, 1 << 50)
+_PORT_MAX = 65_535
 
 
 class SettingsError(TagtrailError):
@@ -43,8 +62,22 @@ class KeySetting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSetting:
+    """Where the broker is and how to show who one is; None where nothing is said."""
+
+    url: str | None = None
+    client_id: str | None = None
+    user: str | None = None
+    password_file: Path | None = None
+    tls: TlsFiles = field(default_factory=TlsFiles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What `gateway.toml` says; `ledger` is None where only the command line can say it."""
+    """What `gateway.toml` says; `ledger` is None where only the command line can say it.
+
+    `listen` is the address of the monitor, None for none.
+    """
 
     folder: Path
     ledger: str | None
@@ -52,6 +85,9 @@ class Settings:
     log: str | None
     passphrase_file: str | None
     keys: tuple[KeySetting, ...]
+    broker: BrokerSetting = field(default_factory=BrokerSetting)
+    quota: Quota = field(default_factory=Quota)
+    listen: tuple[str, int] | None = None
 
 
 def load_settings(folder: Path) -> Settings:
@@ -92,6 +128,9 @@ def parse_settings(text: str, folder: Path) -> Settings:
         log=log,
         passphrase_file=root.optional_text("passphrase_file"),
         keys=keys,
+        broker=_parse_broker(root.table("broker"), folder),
+        quota=_parse_quota(root.table("spool")),
+        listen=_parse_listen(root.table("monitor")),
     )
     root.close()
     return settings
@@ -114,6 +153,54 @@ def _parse_key(table: Table) -> KeySetting:
     key = KeySetting(party=party, source=table.text("file"))
     table.close()
     return key
+
+
+def _parse_broker(table: Table, folder: Path) -> BrokerSetting:
+    def path(key: str) -> Path | None:
+        text = table.optional_text(key)
+        return None if text is None else folder / text
+
+    setting = BrokerSetting(
+        url=table.optional_text("url"),
+        client_id=table.optional_text("client_id"),
+        user=table.optional_text("user"),
+        password_file=path("password_file"),
+        tls=TlsFiles(ca=path("ca"), certificate=path("certificate"), key=path("key")),
+    )
+    table.close()
+    return setting
+
+
+def _parse_quota(table: Table) -> Quota:
+    quota = Quota(
+        messages_max=table.number("messages_max", 0, _QUOTA_BOUNDS),
+        bytes_max=table.number("bytes_max", 0, _QUOTA_BOUNDS),
+        age_max_s=table.number("age_max_s", 0, _QUOTA_BOUNDS),
+        refuse_after_s=table.number("refuse_after_s", 0, _QUOTA_BOUNDS),
+    )
+    table.close()
+    return quota
+
+
+def _parse_listen(table: Table) -> tuple[str, int] | None:
+    text = table.optional_text("listen")
+    table.close()
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _PORT_MAX:
+        raise table.error("listen", f"{text!r:.80} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def load_password(setting: BrokerSetting) -> str | None:
+    """Return the broker's password, None where there is no file of it."""
+    if setting.password_file is None:
+        return None
+    try:
+        return setting.password_file.read_text("utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{setting.password_file}: cannot be read: {error}") from error
 
 
 def _load_passphrase(settings: Settings) -> bytes:

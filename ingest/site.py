@@ -7,6 +7,7 @@ has been silent for long enough. Its own messages are
 
     $tick   {"time_us":1767600000000000,"all":false}            `all` ends whatever is open
     $quota  {"from_us":…,"to_us":…,"topics":{"gate/r":17}}      what it refused for want of room
+    $session {"from_us":…,"to_us":…}                            the broker forgot its session
     $clock  {"time_us":…,"step_us":-3600000000}                 its clock was set
 
 A step of its clock moves what waits for that clock, so that no pass ends for it. Between two
@@ -40,6 +41,7 @@ from ingest.reads import (
     CLOCK_TOPIC,
     OWN_TOPICS,
     QUOTA_TOPIC,
+    SESSION_TOPIC,
     BatchEnded,
     BatchStarted,
     Fault,
@@ -50,7 +52,7 @@ from ingest.reads import (
     Sample,
     Vital,
 )
-from ingest.roster import ClockMessage, QuotaMessage, Roster
+from ingest.roster import ClockMessage, QuotaMessage, Roster, SessionMessage
 from ingest.stations import StationState
 
 ROUTES_MAX = 10_000
@@ -205,6 +207,9 @@ class Site:
             case quota if quota == QUOTA_TOPIC:
                 refused = msgspec.json.decode(message.payload, type=QuotaMessage)
                 self.roster.take_quota(refused, outcome)
+            case session if session == SESSION_TOPIC:
+                lost = msgspec.json.decode(message.payload, type=SessionMessage)
+                self.roster.take_session(lost, outcome)
             case clock if clock == CLOCK_TOPIC:
                 step_us = msgspec.json.decode(message.payload, type=ClockMessage).step_us
                 self._shift_clock(step_us)

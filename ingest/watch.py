@@ -200,6 +200,12 @@ def quota_notices(
     return _notices(sources, QUOTA, span, count, why)
 
 
+def session_notices(span: tuple[int, int], sources: Sources) -> list[Notice]:
+    """Return the notices of a broker that forgot the session and all that it held."""
+    why = "the broker had forgotten this gateway's session, and what it held for it"
+    return _notices(sources, SILENCE, span, None, why)
+
+
 def _take_dropped(
     name: str, state: WatchState, vital: Vital, message: Message, sources: Sources
 ) -> list[Notice]:

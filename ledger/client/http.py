@@ -43,13 +43,17 @@ _LATER = (408, 425, 429)
 class LedgerUnavailableError(TagtrailError):
     """Nobody can say yet whether the ledger took it: send the same again later.
 
-    `retry_after` is in seconds, from the server's `Retry-After` where it gave one.
+    `retry_after` is in seconds, from the server's `Retry-After` where it gave one. With
+    `is_not_yet` the ledger is there, and what was asked for will be.
     """
 
-    def __init__(self, why: str, *, retry_after: float = RETRY_AFTER_SECONDS) -> None:
+    def __init__(
+        self, why: str, *, retry_after: float = RETRY_AFTER_SECONDS, is_not_yet: bool = False
+    ) -> None:
         super().__init__(f"the ledger is not available: {why}")
         self.why = why
         self.retry_after = retry_after
+        self.is_not_yet = is_not_yet
 
 
 class LedgerRefusedError(TagtrailError):
@@ -151,7 +155,7 @@ class CaptureClient:
             return self._get(f"/log/proof/{index}")
         except LedgerRefusedError as error:
             if error.problem == NOT_YET:
-                raise LedgerUnavailableError(error.detail) from error
+                raise LedgerUnavailableError(error.detail, is_not_yet=True) from error
             raise
 
     def status(self) -> LedgerStatus:

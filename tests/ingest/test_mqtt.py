@@ -113,7 +113,7 @@ def test_what_the_disk_refuses_is_not_acknowledged_and_comes_again(
             pass
         publish(client, 0, 20)
         monkeypatch.setattr(Inbox, "keep", keep_or_refuse)
-        monkeypatch.setattr("ingest.daemon.DISK_RETRY_SECONDS", 0.1)
+        monkeypatch.setattr("ingest.loops.DISK_RETRY_SECONDS", 0.1)
         with gateway(settings, mosquitto, ledger):
             wait_until(lambda: len(ledger.events) == 20, "the disk took them")
         assert refusals[0] == 2

@@ -1,0 +1,271 @@
+"""The gateway's three loops, each for a thread of its own, and what they tell the pulse.
+
+    keep       the queue into the inbox, many messages a commit; then their PUBACKs
+    process    the inbox into the outbox; a tick where a place was silent
+    deliver    the outbox into the ledger, and the receipts back
+
+A disk that refuses is waited for: nothing is acknowledged meanwhile, so the broker keeps it.
+Where the spool's quota is reached, the queue is left alone, and so is the broker's credit.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, Full, Queue
+
+import msgspec
+
+from ingest.database import SpoolError
+from ingest.delivery import SEEN_SECONDS, Delivered, next_delay
+from ingest.mqtt import Delivery
+from ingest.pipeline import MESSAGES_PER_BATCH, Courier, Keeper, Processor, Signers
+from ingest.plan import Plan
+from ingest.pulse import Pulse
+from ingest.reads import QUOTA_TOPIC, Arrival
+from ingest.roster import QuotaMessage
+from ingest.settings import Settings
+from ingest.spool import Room, Spool
+from ledger.errors import TagtrailError
+
+QUEUE_MAX = 10_000
+KEEP_BATCH_MAX = 1_000
+LINGER_SECONDS = 0.1
+IDLE_SECONDS = 0.1
+DISK_RETRY_SECONDS = 1.0
+REFUSE_PAUSE_SECONDS = 5.0
+SHOW_SECONDS = 1.0
+BEAT_SECONDS = 5.0
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the loops have in common: settings, pulse, queue and signals."""
+
+    settings: Settings
+    pulse: Pulse
+    plan: Plan
+    ledger_url: str
+    signers: Signers = field(default_factory=dict)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    arrived: threading.Event = field(default_factory=threading.Event)
+    sealed: threading.Event = field(default_factory=threading.Event)
+    queue: Queue[Delivery] = field(default_factory=lambda: Queue(QUEUE_MAX))
+    news: list[tuple[Plan, Signers]] = field(default_factory=list)
+
+    def pause(self, seconds: float) -> bool:
+        """Wait, and say whether the gateway is to stop."""
+        return self.stopping.wait(seconds)
+
+    def enqueue(self, delivery: Delivery) -> None:
+        """Put into the queue, waiting while it is full; called by paho's thread."""
+        while not self.stopping.is_set():
+            try:
+                self.queue.put(delivery, timeout=IDLE_SECONDS)
+            except Full:
+                continue
+            return
+
+
+def keep(shared: Shared, acknowledge: Callable[[Sequence[Delivery]], int]) -> None:
+    """Keep what is in the queue, then acknowledge it, until the gateway stops."""
+    while not shared.stopping.is_set():
+        try:
+            with (
+                Keeper(shared.settings.folder) as keeper,
+                Spool(shared.settings.folder, shared.settings.quota) as spool,
+            ):
+                shared.pulse.tell("disk", None)
+                _keep_with(shared, keeper, spool, acknowledge)
+        except SpoolError as error:
+            _disk_problem(shared, "keeping", error)
+
+
+def _keep_with(
+    shared: Shared,
+    keeper: Keeper,
+    spool: Spool,
+    acknowledge: Callable[[Sequence[Delivery]], int],
+) -> None:
+    pulse = shared.pulse
+    while not (shared.stopping.is_set() and shared.queue.empty()):
+        pulse.beat("keeper")
+        room = spool.look(pulse.clock.wall_us())
+        pulse.show(spooled=spool.spooled)
+        if pulse.tell("spool", spool.why) and spool.why is not None:
+            _LOG.warning("nothing more is taken: %s", spool.why)
+        if room is Room.WAIT:
+            if shared.pause(IDLE_SECONDS):
+                return  # what was not kept is not acknowledged: the broker has it still
+            continue
+        if room is Room.REFUSE:
+            shared.pause(REFUSE_PAUSE_SECONDS)
+        batch = _take(shared.queue)
+        if not batch:
+            continue
+        if not _settle_batch(shared, keeper, batch, is_refused=room is Room.REFUSE):
+            return
+        pulse.count({"acknowledged": acknowledge(batch)})
+        shared.arrived.set()
+
+
+def _settle_batch(
+    shared: Shared, keeper: Keeper, batch: list[Delivery], *, is_refused: bool
+) -> bool:
+    """Keep the batch however long the disk refuses; False where the gateway stops first.
+
+    What was not kept is not acknowledged, so the broker has it still and sends it again. Of a
+    batch that is refused, one message is kept that says so.
+    """
+    arrivals = [one.arrival for one in batch]
+    refused = 0
+    if is_refused:
+        refused = len(arrivals)
+        arrivals = [_refusal(arrivals, shared.pulse.clock.wall_us())]
+    while True:
+        try:
+            kept = keeper.keep(arrivals)
+        except SpoolError as error:
+            _disk_problem(shared, f"the inbox cannot keep {len(batch)} messages", error)
+            if shared.stopping.is_set():
+                return False
+            continue
+        shared.pulse.tell("disk", None)
+        own = {"refused": refused} if refused else {"kept": kept.new, "repeats": kept.repeats}
+        shared.pulse.count({"received": len(batch), **own})
+        return True
+
+
+def _refusal(arrivals: Sequence[Arrival], now_us: int) -> Arrival:
+    """Return the gateway's own message that it refused `arrivals`."""
+    times = [one.received_us for one in arrivals]
+    said = QuotaMessage(
+        from_us=min(times),
+        to_us=max(*times, now_us),
+        topics=dict(Counter(one.topic for one in arrivals)),
+    )
+    return Arrival(QUOTA_TOPIC, msgspec.json.encode(said), now_us)
+
+
+def _take(waiting: Queue[Delivery]) -> list[Delivery]:
+    """Return what is in the queue, waiting a little for the first."""
+    try:
+        batch = [waiting.get(timeout=IDLE_SECONDS)]
+    except Empty:
+        return []
+    while len(batch) < KEEP_BATCH_MAX:
+        try:
+            batch.append(waiting.get_nowait())
+        except Empty:
+            break
+    return batch
+
+
+def process(shared: Shared) -> None:
+    """Process what was kept until the gateway stops, by the newest plan that can be taken."""
+    while not shared.stopping.is_set():
+        try:
+            with Processor(
+                shared.settings,
+                shared.plan,
+                signers=shared.signers,
+                clock_us=shared.pulse.clock.wall_us,
+            ) as processor:
+                _process_with(shared, processor)
+        except SpoolError as error:
+            # The state in memory is ahead of the disk: begin again from the disk.
+            _disk_problem(shared, "processing stopped", error)
+        if shared.news:
+            shared.plan, shared.signers = shared.news.pop(0)
+
+
+def _process_with(shared: Shared, processor: Processor) -> None:
+    pulse, shown_at = shared.pulse, 0.0
+    while not (shared.stopping.is_set() or shared.news):
+        pulse.beat("processor")
+        shared.arrived.wait(IDLE_SECONDS)
+        if shared.arrived.is_set():
+            shared.arrived.clear()
+            time.sleep(LINGER_SECONDS)
+        while processor.process() == MESSAGES_PER_BATCH and not shared.stopping.is_set():
+            pulse.beat("processor")
+            shared.sealed.set()
+        shared.sealed.set()
+        if processor.tick_if_due():
+            shared.arrived.set()
+        pulse.count(processor.totals)
+        processor.totals.clear()
+        if time.monotonic() - shown_at > SHOW_SECONDS:
+            shown_at = time.monotonic()
+            pulse.show(readers=tuple(processor.readers()))
+
+
+def deliver(shared: Shared) -> None:
+    """Deliver what was sealed until the gateway stops; an absent ledger is asked again."""
+    while not shared.stopping.is_set():
+        try:
+            with Courier(shared.settings, shared.ledger_url) as courier:
+                _deliver_with(shared, courier)
+        except SpoolError as error:
+            _disk_problem(shared, "the outbox cannot be settled", error)
+
+
+def _deliver_with(shared: Shared, courier: Courier) -> None:
+    delay, see_at = 0.0, 0.0
+    wrong: str | None = None
+    while not _rest(shared, delay):
+        if time.monotonic() >= see_at:
+            see_at = time.monotonic() + SEEN_SECONDS
+            wrong = courier.see()
+            if wrong is not None:
+                _LOG.error("the ledger's checkpoint does not hold: %s", wrong)
+        delivered = courier.deliver()
+        _report(shared.pulse, delivered, wrong, courier.parked())
+        delay = _delay(delay, delivered)
+        if not delay and not delivered.accepted + delivered.proven:
+            shared.sealed.wait(IDLE_SECONDS)
+            shared.sealed.clear()
+
+
+def _rest(shared: Shared, seconds: float) -> bool:
+    """Wait, beating meanwhile, and say whether the gateway is to stop."""
+    until = time.monotonic() + seconds
+    while True:
+        shared.pulse.beat("courier")
+        left = until - time.monotonic()
+        if shared.pause(max(min(left, BEAT_SECONDS), 0.0)):
+            return True
+        if left <= BEAT_SECONDS:
+            return False
+
+
+def _delay(delay: float, delivered: Delivered) -> float:
+    """Return how long to wait: for the next checkpoint a moment, for a ledger longer."""
+    if delivered.is_receipt_pending:
+        return IDLE_SECONDS
+    return next_delay(delay, delivered)
+
+
+def _report(pulse: Pulse, delivered: Delivered, wrong: str | None, parked: int) -> None:
+    pulse.count({"receipts": delivered.proven})
+    away = None
+    if delivered.unavailable is not None and not delivered.is_receipt_pending:
+        away = f"the ledger is not available: {delivered.unavailable}"
+    if wrong is not None:
+        away = f"the ledger's checkpoint does not hold: {wrong}"
+    if pulse.tell("ledger", away) and away is not None:
+        _LOG.warning("%s", away)
+    said = f"{parked} statements were refused; see `tagtrail gateway parked list`"
+    pulse.tell("parked", said if parked else None)
+    if delivered.refused:
+        _LOG.error("the ledger refused %d statements; see parked list", delivered.refused)
+
+
+def _disk_problem(shared: Shared, what: str, error: TagtrailError) -> None:
+    shared.pulse.tell("disk", f"{what}: {error}")
+    _LOG.error("%s: %s", what, error)
+    shared.pause(DISK_RETRY_SECONDS)

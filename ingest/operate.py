@@ -1,0 +1,261 @@
+"""What an operator does beside the running gateway: doctor, tail, capture, parked."""
+
+import json
+import logging
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ingest.decode import decode_message
+from ingest.doctor import Ask, Finding, examine
+from ingest.health import read_health
+from ingest.inbox import Inbox, InboxReader
+from ingest.mqtt import Delivery, Link, Subscriber
+from ingest.outbox import Outbox
+from ingest.plan import find_stations
+from ingest.reads import OWN_TOPICS, Message, Read
+from ingest.recording import format_recorded
+from ingest.replay import require_folder_of_gateway
+from ingest.settings import load_settings
+from ingest.start import find_broker, load_plan, own_client_id
+from ingest.topics import check_topic_filter
+from ledger.epcis.times import format_time
+
+EXIT_WARNED = 1
+POLL_SECONDS = 0.2
+_SHOWN_EPCS = 3
+_COLOURS = {"ok": "green", "warning": "yellow", "fault": "red"}
+
+FolderOption = Annotated[
+    Path, typer.Option("--dir", help="The gateway's folder, or the ledger's that holds it.")
+]
+
+parked_app = typer.Typer(help="Statements that the ledger refused.", no_args_is_help=True)
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, who, what."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {
+            "time": format_time(int(record.created * 1_000_000)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "thread": record.threadName,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            said["error"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=False)
+
+
+def start_logging() -> None:
+    """Log as JSON lines on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+@parked_app.command("list")
+def list_parked(
+    *,
+    folder: FolderOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the statements that the ledger refused, why, and how many wait behind each."""
+    parked = read_health(require_folder_of_gateway(folder)).parked
+    if as_json:
+        rows = [
+            {name: getattr(one, name) for name in one.__dataclass_fields__} for one in parked
+        ]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for one in parked:
+        typer.echo(f"key {one.kid[:16]} seq {one.seq}: {one.why} ({one.behind} wait behind it)")
+
+
+@parked_app.command("retry")
+def retry_parked(*, folder: FolderOption) -> None:
+    """Let the parked statements try once more; the gateway may run meanwhile."""
+    with Outbox(require_folder_of_gateway(folder)) as outbox:
+        count = outbox.unpark()
+    typer.echo(f"{count} statements will be sent once more")
+
+
+def run_doctor(
+    *,
+    folder: FolderOption,
+    plan: Annotated[Path, typer.Option(help="The capture plan, TOML.")],
+    broker: Annotated[str, typer.Option(help="The broker; else gateway.toml's.")] = "",
+    ledger: Annotated[str, typer.Option(help="The ledger; else gateway.toml's.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look for what would lose data or stop the gateway: broker, clock, plan, keys, ledger.
+
+    Exits 0 where nothing is found, 1 with a warning, 2 with a fault.
+    """
+    ask = Ask(
+        folder=require_folder_of_gateway(folder),
+        plan_path=plan,
+        broker=broker,
+        ledger=ledger,
+    )
+    findings: list[Finding] = []
+    console = Console(highlight=False, soft_wrap=True)
+    for one in examine(ask):
+        findings.append(one)
+        if not as_json:
+            line = Text(f"{one.level:<8}", style=_COLOURS[one.level])
+            console.print(line + Text(f"{one.part:<8} {one.said}"))
+    if as_json:
+        rows = [{"level": one.level, "part": one.part, "said": one.said} for one in findings]
+        typer.echo(json.dumps(rows, indent=2))
+    levels = {one.level for one in findings}
+    if "fault" in levels:
+        raise typer.Exit(2)
+    if "warning" in levels:
+        raise typer.Exit(EXIT_WARNED)
+
+
+def tail(
+    *,
+    folder: FolderOption,
+    plan: Annotated[
+        Path | None, typer.Option(help="The plan, to show the stations of each message.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="End after so many messages; 0 for never.")] = 0,
+    back: Annotated[int, typer.Option(min=0, help="Begin so many messages ago.")] = 10,
+) -> None:
+    """Show what comes into the inbox as it comes: reader, tags, what could not be taken."""
+    shown_plan = None if plan is None else load_plan(plan)
+    console = Console(highlight=False, soft_wrap=True)
+    left = count
+    with Inbox(require_folder_of_gateway(folder)) as inbox:
+        cursor = max(inbox.newest_id() - back, 0)
+        while True:
+            messages = inbox.load_after(cursor, left or 100)
+            for message in messages:
+                cursor = message.id
+                stations = find_stations(shown_plan, message.topic) if shown_plan else ()
+                console.print(_line(message, [one.name for one in stations]))
+            left -= len(messages) if count else 0
+            if count and left <= 0:
+                return
+            if not messages:
+                time.sleep(POLL_SECONDS)
+
+
+def _line(message: Message, stations: list[str]) -> Text:
+    line = Text(f"{format_time(message.received_us)} ", style="dim")
+    line.append(f"{message.topic} ", style="cyan")
+    if message.topic in OWN_TOPICS:
+        return line.append(message.payload.decode("utf-8", "replace"), style="dim")
+    decoded = decode_message(message)
+    epcs = [one.epc for one in decoded.items if isinstance(one, Read)]
+    if stations:
+        line.append(f"[{', '.join(stations)}] ")
+    line.append(f"{len(epcs)} reads, {len(decoded.items) - len(epcs)} other")
+    for epc in epcs[:_SHOWN_EPCS]:
+        line.append(f" {epc}", style="green")
+    if len(epcs) > _SHOWN_EPCS:
+        line.append(" …", style="green")
+    for fault in decoded.faults[:_SHOWN_EPCS]:
+        line.append(f" {fault.where}: {fault.why}".replace(" : ", " "), style="red")
+    return line
+
+
+def capture(
+    *,
+    folder: FolderOption,
+    output: Annotated[Path, typer.Argument(help="The file to write, NDJSON.")],
+    topics: Annotated[
+        list[str] | None, typer.Option("--topic", help="Topic filters; else the inbox.")
+    ] = None,
+    broker: Annotated[str, typer.Option(help="The broker; else gateway.toml's.")] = "",
+    seconds: Annotated[float, typer.Option(min=0, help="End then; 0 for never.")] = 0,
+    count: Annotated[int, typer.Option(help="End after so many messages; 0 for all.")] = 0,
+) -> None:
+    """Record messages for `replay`: those of the inbox, or with --topic those on the broker.
+
+    On the broker it is a subscriber of its own, without a session, and takes nothing from
+    the gateway.
+    """
+    gateway_folder = require_folder_of_gateway(folder)
+    if not topics:
+        done = _capture_inbox(gateway_folder, output, count)
+    else:
+        for topic in topics:
+            check_topic_filter(topic, "topic")
+        done = _capture_live(gateway_folder, output, (broker, topics), (seconds, count))
+    typer.echo(f"{done} messages in {output}")
+
+
+def _capture_inbox(folder: Path, output: Path, count: int) -> int:
+    done, cursor = 0, 0
+    with InboxReader(folder):
+        pass  # it has to be there: what records makes no inbox
+    with Inbox(folder) as inbox, output.open("wb") as file:
+        while messages := inbox.load_after(cursor, 1_000):
+            for one in messages:
+                cursor = one.id
+                if one.topic in OWN_TOPICS or one.oversize:
+                    continue
+                file.write(format_recorded(one.topic, one.payload, one.received_us))
+                done += 1
+                if done == count:
+                    return done
+    return done
+
+
+def _capture_live(
+    folder: Path, output: Path, where: tuple[str, list[str]], until: tuple[float, int]
+) -> int:
+    settings = load_settings(folder)
+    url, credentials = find_broker(settings, where[0])
+    over = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: over.set())
+    done = 0
+    with output.open("wb") as file:
+
+        def write(delivery: Delivery) -> None:
+            nonlocal done
+            if over.is_set():
+                return
+            one = delivery.arrival
+            file.write(format_recorded(one.topic, one.payload, one.received_us))
+            done += 1
+            if done == until[1]:
+                over.set()
+
+        listen(
+            Link(
+                broker=url,
+                client_id=f"{own_client_id(str(output.resolve()).encode())}-capture",
+                on_delivery=write,
+                credentials=credentials,
+                is_passing=True,
+            ),
+            where[1],
+            over,
+            until[0] or None,
+        )
+    return done
+
+
+def listen(
+    link: Link, filters: list[str], over: threading.Event, seconds: float | None
+) -> None:
+    """Subscribe until `over` or so many seconds have passed."""
+    subscriber = Subscriber(link, filters)
+    subscriber.start()
+    try:
+        over.wait(seconds)
+    finally:
+        over.set()
+        subscriber.stop()
