@@ -2,7 +2,7 @@
 
 Read are EPCIS 2.0 in JSON or JSON-LD and EPCIS 1.2 or 2.0 in XML: an EPCISDocument, an
 EPCISQueryDocument, or one event alone. An event without an eventID gets its CBV event hash.
-JSON is UTF-8 without NaN, at most `DEPTH_MAX` levels deep.
+JSON is UTF-8 without NaN, at most `DEPTH_MAX` levels deep, and of at most `VALUES_MAX` values.
 
 A document that is none is a `ParseError`; an event that breaks a rule is a `ReceivedEvent`
 with faults, each with a JSON pointer into the document (of an XML document: into the JSON
@@ -28,6 +28,9 @@ EVENTS_MAX = 20_000
 DOCUMENT_BYTES_MAX = 64 * 1024 * 1024
 DEPTH_MAX = PART_DEPTH_MAX + 8
 """Levels of a document: those of an event, and of what is around it."""
+
+VALUES_MAX = 4_000_000
+"""Values of a JSON document, counted as its commas and brackets: what memory it will take."""
 
 MEDIA_TYPES: Mapping[str, str] = {
     "application/json": "json",
@@ -69,6 +72,10 @@ def read_document(data: bytes, media: str) -> dict[str, object]:
         raise LimitError("document", why)
     if form == "xml":
         return parse_xml(data)
+    values = data.count(b",") + data.count(b"[") + data.count(b"{")
+    if values > VALUES_MAX:
+        why = f"has some {values} values, at most {VALUES_MAX} are read; split it"
+        raise LimitError("document", why)
     document = parse_json(data, "document", depth_max=DEPTH_MAX)
     if not isinstance(document, dict):
         raise ParseError("document", "is no JSON object")

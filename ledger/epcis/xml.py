@@ -10,12 +10,11 @@ read. The wrappers `extension` and `baseExtension` of EPCIS 1.2 vanish, CBV word
 bare, numbers of the standard's fields become numbers. A foreign element becomes the field
 `prefix:name` and its namespace goes into the event's `@context`; it is text unless its
 `xsi:type` says integer, decimal or boolean, a list where it repeats, an object where it has
-children; text beside attributes becomes `#text`.
+children; text beside attributes or children becomes `#text`.
 
-Refused: a document type that declares anything (so: every entity), more than
-`XML_BYTES_MAX`, more than `XML_DEPTH_MAX` levels, another encoding than UTF-8, what is not
-well-formed. Nothing is ever fetched. A value that does not fit its field stays text, for
-the rules to complain about by its place.
+Refused is what `ledger.epcis.xmltree` refuses, and more than `NAMESPACES_MAX`. A value that
+does not fit its field stays as it is (text, or an object where elements stand), for the rules
+to complain about by its place.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -24,22 +23,18 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lxml import etree
-
 from ledger.epcis.document import EPCIS_CONTEXT
+from ledger.epcis.xmltree import parse_tree
 from ledger.errors import ParseError
 from ledger.gs1 import cbv
 
-XML_BYTES_MAX = 64 * 1024 * 1024
-XML_DEPTH_MAX = 64
+NAMESPACES_MAX = 256
+"""Foreign namespaces of one event."""
 
 _EPCIS = re.compile(r"urn:epcglobal:epcis(?:-query|-masterdata)?:xsd:[12]")
 _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 _MDA = "urn:epcglobal:cbv:mda"
-# A document type that declares nothing is what some exports begin with; it does no harm.
-_EMPTY_DOCTYPE = re.compile(rb"<!DOCTYPE\s+[\w:.\-]{1,100}\s*>")
-_DECLARATION = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._\-]+)[\"']")
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,300}", re.ASCII)
 _WRAPPERS = frozenset({"extension", "baseExtension"})
@@ -56,7 +51,7 @@ def parse_xml(data: bytes) -> dict[str, object]:
 
     Raises `ParseError`, with the line where there is one.
     """
-    root = _parse(data)
+    root = parse_tree(data)
     name = _name(root)
     if name in _EVENTS:
         return {"@context": [EPCIS_CONTEXT], **_event(root)}
@@ -75,44 +70,6 @@ def parse_xml(data: bytes) -> dict[str, object]:
         raise ParseError("XML", "has no <EventList>; put the events there")
     document["epcisBody"] = {"eventList": [_event(one) for one in _children(events)]}
     return document
-
-
-def _parse(data: bytes) -> Any:
-    if len(data) > XML_BYTES_MAX:
-        raise ParseError("XML", f"has {len(data)} bytes, at most {XML_BYTES_MAX} are read")
-    declared = _DECLARATION.match(data.removeprefix(b"\xef\xbb\xbf"))
-    if declared and declared[1].lower() not in (b"utf-8", b"utf8", b"us-ascii", b"ascii"):
-        raise ParseError("XML", f"is written in {declared[1].decode()}; write it in UTF-8")
-    data = _EMPTY_DOCTYPE.sub(b"", data, count=1)
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise ParseError("XML", "has a document type or an entity; write it without")
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-        recover=False,
-    )
-    try:
-        root = etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        raise ParseError(f"XML line {error.lineno}", str(error.msg)) from None
-    except ValueError as error:
-        raise ParseError("XML", str(error)) from None
-    _check_depth(root)
-    return root
-
-
-def _check_depth(root: Any) -> None:
-    depth = 0
-    for action, element in etree.iterwalk(root, events=("start", "end")):
-        depth += 1 if action == "start" else -1
-        if depth > XML_DEPTH_MAX:
-            line = element.sourceline
-            raise ParseError(f"XML line {line}", f"nests deeper than {XML_DEPTH_MAX} levels")
 
 
 # --- Elements -----------------------------------------------------------------------------
@@ -143,13 +100,21 @@ def _children(element: Any) -> Iterator[Any]:
             yield one
 
 
-def _text(element: Any, spaces: _Spaces | None = None) -> str:  # noqa: ARG001
-    return (element.text or "").strip()
+def _plain_text(element: Any) -> str:
+    """Return the text of an element, of what stands behind its children, too."""
+    pieces = (element.text, *(one.tail for one in element))
+    return "".join(piece for piece in pieces if piece).strip()
 
 
-def _amount(element: Any, _: _Spaces) -> object:
+def _text(element: Any, spaces: _Spaces) -> object:
+    """Return the text of an element; where it has elements, all it has: that is no text."""
+    return _foreign(element, spaces) if len(element) else (element.text or "").strip()
+
+
+def _amount(element: Any, spaces: _Spaces) -> object:
     """Return the number in an element, None where it is empty: that much is not said."""
-    return _number(text) if (text := _text(element)) else None
+    text = _text(element, spaces)
+    return _number(text) if isinstance(text, str) and text else text or None
 
 
 def _number(text: str) -> object:
@@ -167,10 +132,8 @@ def _number(text: str) -> object:
 
 def _event(element: Any) -> dict[str, object]:
     spaces: _Spaces = {}
-    event: dict[str, object] = {"type": _name(element) or element.tag}
+    event: dict[str, object] = {"type": _field(element.tag, element, spaces)}
     event.update(_record(element, spaces, _FIELDS))
-    if event["type"] == "TransactionEvent" and event.get("epcList") == []:
-        del event["epcList"]
     used = {prefix: uri for uri, prefix in spaces.items() if uri != _MDA}
     if used:
         event["@context"] = [used]
@@ -218,6 +181,9 @@ def _field(tag: str, element: Any, spaces: _Spaces) -> str:
     if space == _MDA:
         return f"cbvmda:{name}"
     if space not in spaces:
+        if len(spaces) >= NAMESPACES_MAX:
+            where = f"XML line {element.sourceline}"
+            raise ParseError(where, f"has over {NAMESPACES_MAX} namespaces in one event")
         wanted = next((p for p, uri in element.nsmap.items() if p and uri == space), "ns")
         taken = _TAKEN | set(spaces.values())
         prefix, n = wanted, 1
@@ -236,12 +202,13 @@ def _foreign(element: Any, spaces: _Spaces) -> object:
         if not name.startswith(_XSI)
     }
     inner = [(_field(one.tag, one, spaces), _foreign(one, spaces)) for one in element]
+    text = _plain_text(element)
     if not inner and not attributes:
-        return _typed(_text(element), kind)
+        return _typed(text, kind)
     record: dict[str, object] = dict(attributes)
     for name, value in inner:
         _put(record, name, value)
-    if text := _text(element):
+    if text:
         record["#text"] = _typed(text, kind)
     return record
 
@@ -263,44 +230,63 @@ _NUMERIC = frozenset(
 
 
 def _word(canonical: Callable[[str], str]) -> _Read:
-    return lambda element, _: canonical(_text(element))
+    def read(element: Any, spaces: _Spaces) -> object:
+        text = _text(element, spaces)
+        return canonical(text) if isinstance(text, str) else text
+
+    return read
 
 
-def _texts(element: Any, _: _Spaces) -> list[object]:
-    return [_text(one) for one in element]
+def _listed(name: str, read: _Read) -> _Read:
+    """Return the reader of a list of `name` elements; what else is in it becomes an object."""
+
+    def read_list(element: Any, spaces: _Spaces) -> object:
+        items = []
+        for one in element:
+            if _name(one) == name:
+                items.append(read(one, spaces))
+            else:
+                items.append({_field(one.tag, one, spaces): _foreign(one, spaces)})
+        if text := _plain_text(element):
+            items.append({"#text": text})
+        return items
+
+    return read_list
 
 
-def _quantities(element: Any, spaces: _Spaces) -> list[object]:
+def _quantity(element: Any, spaces: _Spaces) -> object:
     fields: dict[str, _Read] = {
         "epcClass": _text,
         "quantity": _amount,
-        "uom": lambda one, _: _text(one) or None,
+        "uom": lambda one, names: _text(one, names) or None,
     }
-    return [_record(one, spaces, fields) for one in element]
+    return _record(element, spaces, fields)
 
 
 def _place(element: Any, spaces: _Spaces) -> object:
     return _record(element, spaces, {"id": _text})
 
 
-def _typed_pairs(name: str, canonical: Callable[[str], str]) -> _Read:
-    """Return the reader of a list of `name` elements with a type attribute."""
+def _typed_pair(name: str, canonical: Callable[[str], str]) -> _Read:
+    """Return the reader of one `name` element with a type attribute."""
 
-    def read(element: Any, _: _Spaces) -> list[object]:
-        pairs: list[object] = []
-        for one in element:
-            kind = one.get("type")
-            pair = {} if kind is None else {"type": canonical(kind)}
-            pairs.append({**pair, name: _text(one)})
-        return pairs
+    def read(element: Any, spaces: _Spaces) -> object:
+        kind = element.get("type")
+        pair: dict[str, object] = {} if kind is None else {"type": canonical(kind)}
+        return {**pair, name: _text(element, spaces)}
 
     return read
 
 
-def _dispositions(element: Any, _: _Spaces) -> object:
+def _typed_pairs(name: str, canonical: Callable[[str], str]) -> _Read:
+    return _listed(name, _typed_pair(name, canonical))
+
+
+def _dispositions(element: Any, spaces: _Spaces) -> object:
+    read = _word(cbv.canonical_disposition)
     record: dict[str, object] = {}
     for one in element:
-        _put(record, _name(one), [cbv.canonical_disposition(_text(one))], is_list=True)
+        _put(record, _field(one.tag, one, spaces), [read(one, spaces)], is_list=True)
     return record
 
 
@@ -308,17 +294,17 @@ def _error(element: Any, spaces: _Spaces) -> object:
     fields: dict[str, _Read] = {
         "declarationTime": _text,
         "reason": _word(cbv.canonical_error_reason),
-        "correctiveEventIDs": _texts,
+        "correctiveEventIDs": _listed("correctiveEventID", _text),
     }
     return _record(element, spaces, fields)
 
 
-def _sensor_elements(element: Any, spaces: _Spaces) -> list[object]:
+def _sensor_element(element: Any, spaces: _Spaces) -> object:
     fields: dict[str, _Read] = {
         "sensorMetadata": _attributes,
         "sensorReport": lambda one, names: [_attributes(one, names)],
     }
-    return [_record(one, spaces, fields) for one in element]
+    return _record(element, spaces, fields)
 
 
 _NUMBERS = frozenset(
@@ -357,15 +343,19 @@ _FIELDS: dict[str, _Read] = {
     **dict.fromkeys(("parentID", "action", "transformationID", "certificationInfo"), _text),
     "bizStep": _word(cbv.canonical_biz_step),
     "disposition": _word(cbv.canonical_disposition),
-    **dict.fromkeys(("epcList", "childEPCs", "inputEPCList", "outputEPCList"), _texts),
-    **dict.fromkeys(("quantityList", "childQuantityList"), _quantities),
-    **dict.fromkeys(("inputQuantityList", "outputQuantityList"), _quantities),
+    **dict.fromkeys(
+        ("epcList", "childEPCs", "inputEPCList", "outputEPCList"), _listed("epc", _text)
+    ),
+    **dict.fromkeys(
+        ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList"),
+        _listed("quantityElement", _quantity),
+    ),
     **dict.fromkeys(("readPoint", "bizLocation"), _place),
     "bizTransactionList": _typed_pairs("bizTransaction", cbv.canonical_biz_transaction_type),
     "sourceList": _typed_pairs("source", cbv.canonical_source_dest_type),
     "destinationList": _typed_pairs("destination", cbv.canonical_source_dest_type),
     "persistentDisposition": _dispositions,
     "errorDeclaration": _error,
-    "sensorElementList": _sensor_elements,
+    "sensorElementList": _listed("sensorElement", _sensor_element),
     "ilmd": _ilmd,
 }

@@ -15,7 +15,7 @@ from ledger.epcis.received import judge_event, list_events, read_document
 
 TYPES = ("ObjectEvent", "AggregationEvent", "AssociationEvent")
 TYPES += ("TransactionEvent", "TransformationEvent")
-MUTANTS = 2500
+MUTANTS = 1500
 VALUES = ("x", "urn:x:y", "", "1", None, 5, True, [], {}, ["a"], -1, 1.5, "KGM", "kgm")
 VALUES += ("http://x", "ADD", "2020-01-01T00:00:00Z", [None], [{}], "BFF")
 # What the ledger says itself, and a report told by its exception alone, as GS1's XML has it.

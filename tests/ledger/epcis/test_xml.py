@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ledger.epcis.document import events_of_document
 from ledger.epcis.event import join_parts, parse_event, split_event
 from ledger.epcis.event_hash import format_pre_hash
-from ledger.epcis.xml import XML_BYTES_MAX, XML_DEPTH_MAX, parse_xml
+from ledger.epcis.xml import parse_xml
+from ledger.epcis.xmltree import XML_BYTES_MAX, XML_DEPTH_MAX
 from ledger.errors import ParseError
 
 EVENT = """<ObjectEvent>
