@@ -16,24 +16,15 @@ from collections.abc import Sequence
 from device_sim.chance import Stream
 from device_sim.chronicle import Chronicle, Story, bunch, row
 from device_sim.deceit import Deceit, Sale
+from device_sim.fate import Fate, Shelved
 from device_sim.faults import FaultBook
 from device_sim.making import SPREAD_US, Maker, Unit
 from device_sim.scenario import ProductTable, Scenario
-from device_sim.world import (
-    DAY_US,
-    HOUR_US,
-    MINUTE_US,
-    SECOND_US,
-    Epc,
-    Site,
-    Tag,
-    World,
-    sscc_tag,
-)
+from device_sim.tags import Epc, Tag, sscc_tag
+from device_sim.world import MINUTE_US, SECOND_US, Site, World
 
 _PALLETS = 100_000
 _PALLET_STEP_US = 10 * SECOND_US
-_OPENING = (9 * HOUR_US, 20 * HOUR_US)
 
 
 def play_chain(
@@ -47,6 +38,7 @@ def play_chain(
         for product, count in zip(finals, _shares(items, len(finals)), strict=True):
             if count:
                 chain.live(product, day, count)
+        chain.maker.sell_lots(day)
     chain.sell_all()
     return chain.tell.story
 
@@ -61,7 +53,8 @@ class _Chain:
         self.deceit = Deceit(scenario, world, seed, book)
         self.pallets_made: dict[str, int] = {}
         self.units: dict[Epc, Unit] = {}
-        self.shelf: list[tuple[int, Site, Tag]] = []
+        self.fate = Fate(scenario, world, seed, self.tell)
+        self.shelf: list[Shelved] = []
 
     def live(self, product: ProductTable, day: int, count: int) -> None:
         """Play everything that comes of what is made of one product on one day."""
@@ -72,6 +65,7 @@ class _Chain:
     def make_units(self, product: ProductTable, day: int, count: int) -> tuple[list[Unit], int]:
         """Make a product and pack it; return the units and when they are ready."""
         items, ready_us = self.maker.make(product, day, count, self.supply)
+        ready_us = self.maker.rework(product, items, ready_us)
         units, ready_us = self.maker.pack(product, items, ready_us + 20 * MINUTE_US)
         self.units |= {one.tag.epc: one for one in units}
         return units, ready_us
@@ -124,8 +118,9 @@ class _Chain:
             leaving_us = max(ready_us + 20 * MINUTE_US, self.maker.at(day + 1, "deliver"))
         to = self.deceit.destination(leg, pallets, leaving_us)
         there_us = self.haul(pallets, leg, product, leaving_us, to)
+        there_us = self.store(to, pallets, there_us)
         if to.role == "shop":
-            self.shelve(to, pallets, there_us)
+            self.shelve(to, pallets, there_us, day)
         elif self.world.splits(to):
             for pallet in pallets:
                 there_us = self.break_up(to, pallet, there_us + 5 * MINUTE_US)
@@ -182,12 +177,20 @@ class _Chain:
             emptying = tell.cross(
                 door, loading.end_us + road_us, row(load, _PALLET_STEP_US), docked=trailer
             )
-            tell.arrive(epcs, to, emptying.end_us)
+            tell.arrive(epcs, to, emptying.end_us, self.world.new_owner(origin, to))
             tell.empty(trailer.tag.epc, emptying.end_us)
             spans = ((loading.start_us, loading.end_us), (emptying.start_us, emptying.end_us))
             tell.drive(trailer, f"{origin.name}/{to.name}", *spans)
             arrived_us, ready_us = emptying.end_us, loading.end_us
         return arrived_us
+
+    def store(self, site: Site, pallets: Sequence[Tag], ready_us: int) -> int:
+        """Put pallets where they are stored, if `site` has such a place; return when done."""
+        racks = self.world.find(site, "store")
+        if racks is None:
+            return ready_us
+        crossing = row(pallets, _PALLET_STEP_US)
+        return self.tell.cross(racks, ready_us + 5 * MINUTE_US, crossing).end_us
 
     def break_up(self, site: Site, pallet: Tag, ready_us: int) -> int:
         """Take a pallet apart at `site`; return when it is done."""
@@ -216,22 +219,25 @@ class _Chain:
             out += [(out_us, one) for one in unit.items]
         return there_us, out
 
-    def shelve(self, shop: Site, pallets: Sequence[Tag], there_us: int) -> None:
+    def shelve(self, shop: Site, pallets: Sequence[Tag], there_us: int, day: int) -> None:
         """Take pallets and cases apart in a shop, and put the items on its shelf."""
         for pallet in pallets:
             there_us, out = self.open_up(shop, pallet, there_us + 15 * MINUTE_US)
-            self.shelf += [(out_us, shop, one) for out_us, one in out]
+            self.shelf += [Shelved(out_us, shop, one, day) for out_us, one in out]
 
     def sell_all(self) -> None:
-        """Sell the share of the items that finds a buyer, each shop in order of time."""
-        day = self.scenario.day
+        """Sell what finds a buyer, each shop in order of time; the rest has its fate."""
         shops = self.world.of_role("shop")
         sales: dict[str, list[Sale]] = {shop.name: [] for shop in shops}
-        for shelved_us, shop, tag in self.shelf:
-            stream = Stream(self.seed, "sale", tag.epc)
-            if stream.unit() < day.sold:
-                wanted_us = self.opening_us(shelved_us, stream.below(day.sale_days), stream)
-                sales[shop.name].append(Sale(wanted_us, tag))
+        shelved = {one.tag.epc: one for one in self.shelf}
+        unsold: list[Shelved] = []
+        for one in self.shelf:
+            wanted_us = self.fate.wanted_us(one)
+            if wanted_us is None:
+                unsold.append(one)
+            else:
+                sales[one.shop.name].append(Sale(wanted_us, one.tag))
+        sold: list[tuple[int, Shelved]] = []
         for shop in shops:
             till = self.world.station(shop, "sell")
             others = [one for name, own in sales.items() if name != shop.name for one in own]
@@ -240,15 +246,14 @@ class _Chain:
                 crossing = self.tell.cross(till, sale.wanted_us, [(sale.tag, 0)])
                 self.deceit.crossed(sale, crossing)
                 if sale.genuine:
-                    self.tell.sell(sale.tag.epc, crossing.end_us)
+                    sold += self._sell(shelved[sale.tag.epc], crossing.end_us)
+        self.fate.bring_back(sold)
+        self.fate.recall(unsold)
 
-    def opening_us(self, shelved_us: int, days: int, stream: Stream) -> int:
-        """Return a time within opening hours, `days` after an item came on the shelf."""
-        midnight_us = (shelved_us - self.scenario.start_us) // DAY_US * DAY_US
-        first_us = self.scenario.start_us + midnight_us + days * DAY_US
-        early_us = max(first_us + _OPENING[0], shelved_us + 30 * MINUTE_US)
-        late_us = max(first_us + _OPENING[1], early_us + HOUR_US)
-        return early_us + stream.below((late_us - early_us) // SECOND_US) * SECOND_US
+    def _sell(self, one: Shelved, sold_us: int) -> Sequence[tuple[int, Shelved]]:
+        """Sell an item; return when it was sold if it will come back."""
+        self.tell.sell(one.tag.epc, sold_us, self.fate.buyer)
+        return [(sold_us, one)] if self.fate.returns(one) else ()
 
 
 def _allotment(site: Site, day: int, product: ProductTable) -> tuple[str | int, ...]:

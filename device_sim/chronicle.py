@@ -14,17 +14,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from device_sim.chance import Stream
+from device_sim.tags import Epc, Tag
 from device_sim.world import (
     MILLISECOND_US,
     MINUTE_US,
     SECOND_US,
-    Epc,
     Note,
     Party,
     Pass,
     Site,
     Station,
-    Tag,
     Trip,
     Vehicle,
     Visit,
@@ -85,7 +84,8 @@ class Life:
     @property
     def sold_us(self) -> int | None:
         """When it was sold for good, None where it was not, or came back."""
-        return self.sales[-1] if self.sales and self.ended_us == self.sales[-1] else None
+        sold_us = self.sales[-1] if self.sales else None
+        return sold_us if sold_us == self.stays[-1].to_us else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,29 +262,54 @@ class Chronicle:
                 ended[key] = Stay(stay.site, stay.from_us, time_us)
             life.stays[-1] = ended[key]
 
-    def arrive(self, things: Iterable[Epc], site: Site, time_us: int) -> None:
+    def arrive(
+        self, things: Iterable[Epc], site: Site, time_us: int, owner: Party | None
+    ) -> None:
         """Begin a stay of `things` and their contents at `site`, and hand them over.
 
-        A site that is a service takes possession only.
+        `owner` owns them from now on; None leaves it to who did.
         """
-        begun, taken = Stay(site, time_us), Holding(site.party, time_us)
-        ended: dict[tuple[str, int], Holding] = {}
+        begun = Stay(site, time_us)
+        shared: dict[tuple[str, str, int], Holding] = {}
         for life in self._lives(things):
             life.stays.append(begun)
-            for held in (life.kept,) if site.service else (life.kept, life.owned):
-                last = held[-1]
-                if last.party is not site.party:
-                    key = (last.party.name, last.from_us)
-                    if key not in ended:
-                        ended[key] = Holding(last.party, last.from_us, time_us)
-                    held[-1] = ended[key]
-                    held.append(taken)
+            self._hand(life, (site.party, owner), time_us, shared)
 
-    def sell(self, thing: Epc, time_us: int) -> None:
-        """Sell a thing: it and all that is in it leaves the chain."""
-        for life in self._lives([thing]):
+    def sell(self, thing: Epc, time_us: int, buyer: Party | None = None) -> None:
+        """Sell a thing and all that is in it.
+
+        It goes to `buyer`; without one it leaves the chain, and its life ends.
+        """
+        things = list(self._lives([thing]))
+        for life in things:
             life.sales.append(time_us)
+            if buyer is None:
+                self.end(life, time_us)
+        if buyer is not None:
+            self.leave([thing], time_us)
+            shared: dict[tuple[str, str, int], Holding] = {}
+            for life in things:
+                self._hand(life, (buyer, buyer), time_us, shared)
+
+    def destroy(self, thing: Epc, time_us: int) -> None:
+        """End the lives of a thing and of all that is in it."""
+        for life in self._lives([thing]):
             self.end(life, time_us)
+
+    def _hand(
+        self,
+        life: Life,
+        to: tuple[Party, Party | None],
+        time_us: int,
+        shared: dict[tuple[str, str, int], Holding],
+    ) -> None:
+        """Give possession and ownership to two parties; who is with it shares the records."""
+        for held, party in zip((life.kept, life.owned), to, strict=True):
+            last = held[-1]
+            if party is not None and last.party is not party:
+                old, new = ("", last.party.name, last.from_us), ("new", party.name, time_us)
+                held[-1] = shared.setdefault(old, Holding(last.party, last.from_us, time_us))
+                held.append(shared.setdefault(new, Holding(party, time_us)))
 
     def end(self, life: Life, time_us: int) -> None:
         """End a life: the item is sold, the lot used up."""

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from device_sim.chance import Stream
 from device_sim.faults import FaultBook
 from device_sim.scenario import FaultTable, Scenario
-from device_sim.world import DAY_US, HOUR_US, Pass, Site, Tag, World, sgtin_tag, worn
+from device_sim.tags import Tag, item_tag, worn
+from device_sim.world import DAY_US, HOUR_US, Pass, Site, World
 
-ITEM_FILTER = 1
 _FAKE_SERIALS = 77_000_000_000
 
 
@@ -98,7 +98,12 @@ class Deceit:
         prefix = self.world.sites[product.made_at].party.prefix
         stream = Stream(self.seed, "fakes", number)
         return [
-            _false(last_us, n, sgtin_tag(prefix, product.item, serial, ITEM_FILTER), number)
+            _false(
+                last_us,
+                n,
+                item_tag(prefix, product.item, serial, product.tag, "carton"),
+                number,
+            )
             for n, serial in enumerate(
                 _FAKE_SERIALS + stream.below(10**9) for _ in range(fault.count)
             )

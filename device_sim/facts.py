@@ -10,6 +10,7 @@ Pure: no I/O, no clock, no randomness.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from device_sim.spans import During
@@ -56,7 +57,7 @@ class Thing:
     exposure: tuple[During, ...]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Facts:
     """Everything that one truth file says."""
 
@@ -72,6 +73,12 @@ class Facts:
     missed: dict[str, list[Crossing]] = field(default_factory=dict)
     crossed: dict[str, list[Crossing]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+
+    @cached_property
+    def asked(self) -> dict[str, Thing]:
+        """What answers are asked about: items, and lots of which no item is made."""
+        used = frozenset[str]().union(*(one.lots for one in self.items.values()))
+        return self.items | {key: one for key, one in self.lots.items() if key not in used}
 
     def containers(self, key: str) -> list[During]:
         """Return everything that `key` was in, at any depth, each with the common span."""

@@ -16,23 +16,18 @@ from dataclasses import dataclass
 from device_sim.chance import Stream
 from device_sim.chronicle import Batch, Chronicle, Life, bunch, row
 from device_sim.scenario import ProductTable, Scenario
+from device_sim.tags import CASE_FILTER, Epc, Tag, item_tag, lgtin, sgtin_tag
 from device_sim.world import (
     DAY_US,
     MILLISECOND_US,
     MINUTE_US,
     SECOND_US,
-    Epc,
     ProfileName,
     Site,
-    Tag,
     World,
     format_time,
-    lgtin,
-    sgtin_tag,
 )
 
-ITEM_FILTER = 1
-CASE_FILTER = 2
 SPREAD_US: dict[ProfileName, int] = {
     "gate": 2 * SECOND_US, "tunnel": SECOND_US, "till": SECOND_US,
 }  # fmt: skip
@@ -109,7 +104,7 @@ class Maker:
         first = self.run * _SERIALS + self.items_made + 1
         self.items_made += count
         return [
-            sgtin_tag(prefix, product.item, first + n, ITEM_FILTER, product.material)
+            item_tag(prefix, product.item, first + n, product.tag, product.material)
             for n in range(count)
         ]
 
@@ -146,17 +141,26 @@ class Maker:
             stream = Stream(self.seed, "lot", source.name, day)
             tenths = 1 + needed * stream.between(102, 112) // (100 * len(sources))
             wanted_us = self.at(day, "collect") + stream.between(0, 40 * 60) * SECOND_US
-            ends.append(self.collect_one((source, plant), product, day, (tenths, wanted_us)))
+            raw = str(product.raw)
+            ends.append(self.collect_one((source, plant), raw, day, (tenths, wanted_us)))
         return max(ends)
 
+    def sell_lots(self, day: int) -> None:
+        """Bring the lots of a day that are sold as such to their tanks."""
+        for one in self.scenario.lot:
+            stream = Stream(self.seed, "sold lot", one.name, day)
+            wanted_us = self.at(day, "collect") + stream.between(3600, 7200) * SECOND_US
+            leg = (self.world.sites[one.origin], self.world.sites[one.to])
+            self.collect_one(leg, one.raw, day, (round(one.kilograms * 10), wanted_us))
+
     def collect_one(
-        self, leg: tuple[Site, Site], product: ProductTable, day: int, load: tuple[int, int]
+        self, leg: tuple[Site, Site], raw: str, day: int, load: tuple[int, int]
     ) -> int:
-        """Fill a tanker at a source and empty it into the silo of a plant."""
+        """Fill a tanker at a source and empty it into the silo of a plant, or into a tank."""
         (source, plant), (tenths, wanted_us), tell = leg, load, self.tell
         tanker, wanted_us = tell.take_vehicle(self.world.vehicles.values(), "tanker", wanted_us)
         date = format_time(self.scenario.start_us + day * DAY_US)[:10].replace("-", "")
-        lot = lgtin(source.party.prefix, str(product.raw), self.lot_name(date, source))
+        lot = lgtin(source.party.prefix, raw, self.lot_name(date, source))
         body: dict[str, object] = {
             "type": "line.lot", "epcClass": lot, "quantity": tenths / 10, "uom": "KGM",
             "into": tanker.tag.epc,
@@ -171,13 +175,14 @@ class Maker:
         intake = self.world.station(plant, "intake")
         arriving_us = out.end_us + self.road_us(source, plant, day)
         into = tell.cross(intake, arriving_us, [(tanker.tag, 0)])
-        tell.arrive([tanker.tag.epc], plant, into.end_us)
+        tell.arrive([tanker.tag.epc], plant, into.end_us, self.world.new_owner(source, plant))
         body = {"type": "line.empty", "container": tanker.tag.epc}
         emptied_us = tell.note(intake, into.end_us + 12 * MINUTE_US + 400_000, body)
         tell.empty(tanker.tag.epc, emptied_us)
         hatches = ((made_us - _HATCH_US, made_us), (emptied_us - _HATCH_US, emptied_us))
         tell.drive(tanker, f"{source.name}/{plant.name}", *hatches)
-        self.silo[plant.name].append((lot, tenths))
+        if plant.role == "plant":
+            self.silo[plant.name].append((lot, tenths))
         return emptied_us
 
     def lot_name(self, date: str, source: Site) -> str:
@@ -246,6 +251,17 @@ class Maker:
         assert left == 0
         self.silo[plant.name] = rest
         return drawn
+
+    def rework(self, product: ProductTable, items: Sequence[Tag], ready_us: int) -> int:
+        """Repair what failed its test; return when the last one is back on the line."""
+        share, plant = self.scenario.fate.reworked, self.world.sites[product.made_at]
+        bench = self.world.find(plant, "rework")
+        if bench is None or not share:
+            return ready_us
+        for one in items:
+            if Stream(self.seed, "rework", one.epc).unit() < share:
+                ready_us = self.tell.cross(bench, ready_us + MINUTE_US, [(one, 0)]).end_us
+        return ready_us
 
     def pack(
         self, product: ProductTable, items: Sequence[Tag], ready_us: int

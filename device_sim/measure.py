@@ -129,7 +129,7 @@ def _measure_fault(
     strangers: Mapping[str, Sequence[Gap] | None],
     fault: Fault,
 ) -> FaultMeasure:
-    touched = {key for key in judged if _touches(facts, fault, facts.items[key])}
+    touched = {key for key in judged if _touches(facts, fault, facts.asked[key])}
     alarms = {key: _alarms(facts, fault, key, judged[key].gaps) for key in touched}
     alarmed = {key for key, kinds in alarms.items() if kinds}
     harmed = {
@@ -176,7 +176,7 @@ def _touches(facts: Facts, fault: Fault, item: Thing) -> bool:
 
 def _alarms(facts: Facts, fault: Fault, key: str, gaps: Iterable[Gap]) -> set[str]:
     """Return the kinds of the gaps that an answer names about the time of a fault."""
-    item = facts.items[key]
+    item = facts.asked[key]
     about = {key, *item.lots, *fault.things, *(one.what for one in facts.containers(key))}
     return {
         one.kind

@@ -42,7 +42,7 @@ def format_plan(scenario: Scenario, world: World) -> str:
     ]
     blocks += [_party(one) for one in world.parties.values()]
     for station in world.stations.values():
-        blocks.append(_station(station))
+        blocks.append(_station(scenario, station))
         blocks += [["[[station.emit]]", *emit] for emit in _emits(scenario, world, station)]
     blocks += [_sensor(one) for one in world.vehicles.values()]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -57,7 +57,7 @@ def _party(party: Party) -> list[str]:
     ]
 
 
-def _station(station: Station) -> list[str]:
+def _station(scenario: Scenario, station: Station) -> list[str]:
     lines = [
         "[[station]]",
         _line("name", station.name),
@@ -65,7 +65,8 @@ def _station(station: Station) -> list[str]:
         _line("topics", [f"{station.topic}/#"]),
         _line("read_point", station.read_point),
     ]
-    if station.does not in {"depart", "load"}:
+    leaves = station.does == "sell" and scenario.fate.buyers is not None
+    if station.does not in {"depart", "load", "despatch"} and not leaves:
         lines.append(_line("biz_location", station.site.sgln))
     return lines
 
@@ -90,11 +91,32 @@ def _topics(vehicle: Vehicle) -> str:
 
 def _emits(scenario: Scenario, world: World, station: Station) -> Iterable[list[str]]:
     """Yield the events that one pass of a station makes, in their order."""
-    site = station.site
-    made = [one for one in scenario.product if one.made_at == site.name]
     match station.does:
         case "depart" | "intake" | "load" | "receive":
             yield from _moves(world, station)
+        case "fill" | "make" | "assemble" | "rework" | "case" | "palletise":
+            yield from _makings(scenario, world, station)
+        case "store":
+            pallets = _pallets(_incoming(world, station.site))
+            yield _object("storing", "sellable_not_accessible", pallets, [])
+        case "break":
+            pallets = _pallets(_incoming(world, station.site))
+            yield _aggregation("DELETE", "unpacking", pallets)
+        case "open":
+            at_shop = station.site.role == "shop"
+            opened = scenario.finals if at_shop else _parts_at(scenario, station.site)
+            yield _aggregation("DELETE", "unpacking", _cases(world, opened))
+        case "sell" | "return" | "recall" | "destroy":
+            yield from _fates(scenario, world, station)
+        case _:  # a line station: what it writes down says by itself what it means
+            return
+
+
+def _makings(scenario: Scenario, world: World, station: Station) -> Iterable[list[str]]:
+    """Yield the events of what comes into being at a plant, and of what is packed."""
+    site = station.site
+    made = [one for one in scenario.product if one.made_at == site.name]
+    match station.does:
         case "fill":
             yield _transformation(_items(world, [one for one in made if one.raw is not None]))
         case "make":
@@ -105,21 +127,33 @@ def _emits(scenario: Scenario, world: World, station: Station) -> Iterable[list[
             parts = [scenario.made(name) for one in built for name in one.parts]
             yield _object("commissioning", "active", _items(world, built), [], action="ADD")
             yield _aggregation("ADD", "assembling", _items(world, built), _items(world, parts))
+        case "rework":
+            repaired = [one for one in made if one in scenario.finals]
+            yield _object("repairing", "in_progress", _items(world, repaired), [])
         case "case":
             yield _aggregation("ADD", "packing", _cases(world, made), _items(world, made))
-        case "palletise":
+        case _:
             units = _units(world, made if site.role == "plant" else scenario.finals)
             yield _aggregation("ADD", "packing", _pallets([site]), units)
-        case "break":
-            yield _aggregation("DELETE", "unpacking", _pallets(_incoming(world, site)))
-        case "open":
-            opened = scenario.finals if site.role == "shop" else _parts_at(scenario, site)
-            yield _aggregation("DELETE", "unpacking", _cases(world, opened))
+
+
+def _fates(scenario: Scenario, world: World, station: Station) -> Iterable[list[str]]:
+    """Yield the events of an item that leaves the chain, comes back, or is no more."""
+    items, site = _items(world, scenario.finals), station.site
+    buyer = None
+    if scenario.fate.buyers is not None:
+        buyer = world.parties[scenario.fate.buyers]
+    match station.does:
         case "sell":
-            items = _items(world, scenario.finals)
-            yield _object("retail_selling", "retail_sold", items, [])
-        case _:  # a line station: what it writes down says by itself what it means
-            return
+            hands = [] if buyer is None else _swap((site.party, world.owner(site)), buyer)
+            yield _object("retail_selling", "retail_sold", items, hands)
+        case "return":
+            hands = [] if buyer is None else _swap((buyer, buyer), site.party)
+            yield _object("receiving", "returned", items, hands)
+        case "recall":
+            yield _object("holding", "recalled", items, [])
+        case _:
+            yield _object("destroying", "destroyed", items, [], action="DELETE")
 
 
 def _moves(world: World, station: Station) -> Iterable[list[str]]:
@@ -127,19 +161,18 @@ def _moves(world: World, station: Station) -> Iterable[list[str]]:
     site = station.site
     match station.does:
         case "depart":
-            yield _object("shipping", "in_transit", _assets(world, "tanker"), _from_to(station))
+            tankers = _assets(world, "tanker")
+            yield _object("shipping", "in_transit", tankers, _from_to(world, station))
         case "intake":
-            yield _object("receiving", "in_progress", _assets(world, "tanker"), _to(station))
+            tankers = _assets(world, "tanker")
+            yield _object("receiving", "in_progress", tankers, _to(world, station, []))
         case "load":
             pallets = _pallets(world.builders(site))
             yield _aggregation("ADD", "loading", _assets(world, "trailer"), pallets)
-            yield _object(
-                "shipping", "in_transit", pallets, _from_to(station, world.owner(site))
-            )
+            yield _object("shipping", "in_transit", pallets, _from_to(world, station))
         case "receive":
             origins = [station.origin] if station.origin else world.before(site)
-            owner = world.owner(origins[0]) if len(origins) == 1 else None
-            hands = _to(station, origins[0] if len(origins) == 1 else None, owner)
+            hands = _to(world, station, origins)
             pallets = _pallets(_incoming(world, site, origins))
             yield _object("receiving", "in_progress", pallets, hands)
             yield _aggregation("DELETE", "unloading", _assets(world, "trailer"))
@@ -193,27 +226,40 @@ def _once(patterns: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(patterns))
 
 
-def _from_to(station: Station, owner: Party | None = None) -> list[str]:
+def _from_to(world: World, station: Station) -> list[str]:
+    """Return who hands over to whom where goods leave for a site."""
     assert station.to is not None, "the scenario's check saw to it"
-    return _hands(station.site, station.to, owner or station.site.party)
+    origin, to = station.site, station.to
+    owner = world.owner(origin)
+    receiver = world.new_owner(origin, to) or owner
+    return [
+        _parties("source", (origin.party, owner)), _parties("destination", (to.party, receiver))
+    ]  # fmt: skip
 
 
-def _to(station: Station, origin: Site | None = None, owner: Party | None = None) -> list[str]:
-    return _hands(origin, station.site, owner)
+def _to(world: World, station: Station, origins: Sequence[Site]) -> list[str]:
+    """Return who hands over to whom where goods come in; as far as every origin agrees."""
+    site, givers = station.site, None
+    receivers = {world.new_owner(one, site) or world.owner(one) for one in origins}
+    receiver = None if site.service else site.party
+    if len(receivers) == 1:
+        (receiver,) = receivers
+    if len(origins) == 1:
+        givers = (origins[0].party, world.owner(origins[0]))
+    lines = [] if givers is None else [_parties("source", givers)]
+    return [*lines, _parties("destination", (site.party, receiver))]
 
 
-def _hands(origin: Site | None, to: Site, owner: Party | None) -> list[str]:
-    """Return who hands over to whom; what comes to a service still belongs to its owner."""
-    lines = []
-    if origin is not None:
-        lines.append(_parties("source", zip(_ROLES, (origin.party, owner), strict=True)))
-    receiver = owner if to.service else to.party
-    return [*lines, _parties("destination", zip(_ROLES, (to.party, receiver), strict=True))]
+def _swap(givers: tuple[Party, Party | None], taker: Party) -> list[str]:
+    return [_parties("source", givers), _parties("destination", (taker, taker))]
 
 
-def _parties(key: str, hands: Iterable[tuple[str, Party | None]]) -> str:
+def _parties(key: str, holders: Sequence[Party | None]) -> str:
+    """Return who possesses and who owns, as far as it is known."""
     pairs = ", ".join(
-        f'{{type = "{role}", id = "{party.id}"}}' for role, party in hands if party is not None
+        f'{{type = "{role}", id = "{party.id}"}}'
+        for role, party in zip(_ROLES, holders, strict=True)
+        if party is not None
     )
     return f"{key} = [{pairs}]"
 

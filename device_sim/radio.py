@@ -30,16 +30,8 @@ from operator import itemgetter
 from struct import unpack_from
 
 from device_sim.chance import Quantiles, draw_bytes, ladder, value_at
-from device_sim.world import (
-    MILLISECOND_US,
-    SECOND_US,
-    Epc,
-    Material,
-    Pass,
-    ProfileName,
-    Read,
-    Visit,
-)
+from device_sim.tags import Epc, Material
+from device_sim.world import MILLISECOND_US, SECOND_US, Pass, ProfileName, Read, Visit
 
 # ETSI EN 302 208, the four high-power channels of the lower band, in kHz; a reader stays
 # on one for two seconds.

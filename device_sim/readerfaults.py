@@ -27,12 +27,12 @@ from device_sim.faults import FaultBook, Missed
 from device_sim.radio import DEAFNESS, hear_pass
 from device_sim.readers import Packet, Tell, station_packets
 from device_sim.scenario import FAULT_KEYS, FaultTable, Scenario
+from device_sim.tags import Epc, raw_tag, worn
 from device_sim.world import (
     HOUR_US,
     MILLISECOND_US,
     MINUTE_US,
     SECOND_US,
-    Epc,
     Message,
     Pass,
     Read,
@@ -40,8 +40,6 @@ from device_sim.world import (
     Visit,
     World,
     parse_time,
-    raw_tag,
-    worn,
 )
 
 RESEND_AFTER_US = 5 * SECOND_US

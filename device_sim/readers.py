@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
 
+from device_sim.tags import Tag
 from device_sim.world import (
     MILLISECOND_US,
     SECOND_US,
@@ -35,15 +36,13 @@ from device_sim.world import (
     Read,
     ReaderModel,
     Station,
-    Tag,
     format_time,
 )
 
 ZEBRA_WINDOW_US = 500 * MILLISECOND_US
 REPORT_WINDOW_US = SECOND_US
 HANDHELD_TAGS_MAX = 20
-# Protocol control word of a tag with 96 bits of EPC: length 6 words, no user memory (Gen2).
-_PC = "3000"
+_EPC_96_DIGITS = 24
 _TAGS_KEPT = 1 << 16
 
 Tell = Callable[[int], int]
@@ -117,7 +116,7 @@ def _impinj_tag(tag: Tag) -> str:
     memory, tid = tag.memory, tag_chip(tag)
     return (
         f'"epc":"{_base64(memory)}","epcHex":"{memory}","tid":"{_base64(tid)}",'
-        f'"tidHex":"{tid}","pc":"{_base64(_PC)}"'
+        f'"tidHex":"{tid}","pc":"{_base64(tag.pc)}"'
     )
 
 
@@ -134,8 +133,8 @@ def _zebra_event(read: Read) -> str:
 @lru_cache(maxsize=_TAGS_KEPT)
 def _zebra_tag(tag: Tag) -> str:
     memory = tag.memory
-    crc = tag_crc(bytes.fromhex(_PC + memory))
-    return f'"CRC":"{crc:04x}","PC":"{_PC}","idHex":"{memory.lower()}"'
+    crc = tag_crc(bytes.fromhex(tag.pc + memory))
+    return f'"CRC":"{crc:04x}","PC":"{tag.pc}","idHex":"{memory.lower()}"'
 
 
 def _zebra(_station: Station, reads: Sequence[Read]) -> bytes:
@@ -192,8 +191,9 @@ def _llrp(station: Station, reads: Sequence[Read]) -> bytes:
             "reader": _hostname(station.name), "message": "RO_ACCESS_REPORT",
             "TagReportData": [
                 {
-                    "EPC-96": read.tag.memory.lower(), "AntennaID": read.antenna,
-                    "PeakRSSI": read.rssi_cdbm // 100, "C1G2PC": int(_PC, 16),
+                    _epc_parameter(read.tag): read.tag.memory.lower(),
+                    "AntennaID": read.antenna,
+                    "PeakRSSI": read.rssi_cdbm // 100, "C1G2PC": int(read.tag.pc, 16),
                     "ChannelIndex": 1 + (read.frequency_khz - 865_700) // 600,
                     "FirstSeenTimestampUTC": read.time_us,
                     "LastSeenTimestampUTC": read.time_us, "TagSeenCount": 1,
@@ -202,6 +202,11 @@ def _llrp(station: Station, reads: Sequence[Read]) -> bytes:
             ],
         }
     )  # fmt: skip
+
+
+def _epc_parameter(tag: Tag) -> str:
+    """Return LLRP's parameter for an EPC: one of 96 bits has its own (14.2.3.2)."""
+    return "EPC-96" if len(tag.memory) == _EPC_96_DIGITS else "EPCData"
 
 
 def _each(reads: Sequence[Read]) -> Iterable[Sequence[Read]]:

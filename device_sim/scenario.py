@@ -28,9 +28,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from device_sim.tags import Material, TagForm, grai_tag
 from device_sim.world import (
     Does,
-    Material,
     Party,
     Probe,
     ProfileName,
@@ -40,7 +40,6 @@ from device_sim.world import (
     Station,
     Vehicle,
     World,
-    grai_tag,
     parse_time,
 )
 
@@ -132,11 +131,46 @@ class VehicleTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class RouteTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A road between two sites and the least and most minutes it takes."""
+    """A road between two sites and the least and most minutes it takes.
+
+    `owner` is the party that owns what arrives by it: by default that of the site, or at a
+    service whoever owned it before. With the sender as owner it is consignment, with a
+    third party a drop shipment.
+    """
 
     origin: _Name
     to: _Name
     minutes: tuple[_Minutes, _Minutes]
+    owner: _Name | None = None
+
+
+class LotTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A lot that is sold as such, once a production day, from a source to a tank."""
+
+    name: _Name
+    raw: _Digits
+    origin: _Name
+    to: _Name
+    kilograms: Annotated[float, Meta(gt=0, le=100_000)]
+
+
+class FateTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What else becomes of items; `buyers` is the party that stands for all consumers.
+
+    Of those that are made the share `reworked` is repaired before packing; of those that
+    are sold the share `returned` comes back, which then goes on the shelf again or, the
+    share `destroyed`, is destroyed. What was made on the production day `recalled` is taken
+    off the shelves `recall_days` later and destroyed, and what was sold of it comes back as
+    often as `returned` says.
+    """
+
+    reworked: _Share = 0.0
+    returned: _Share = 0.0
+    return_days: Annotated[int, Meta(ge=1, le=60)] = 3
+    destroyed: _Share = 0.5
+    buyers: _Name | None = None
+    recalled: Annotated[int, Meta(ge=0, le=364)] | None = None
+    recall_days: Annotated[int, Meta(ge=1, le=60)] = 3
 
 
 class ProductTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -156,6 +190,7 @@ class ProductTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     case: _Digits | None = None
     parts: dict[_Name, Annotated[int, Meta(ge=1, le=100)]] = {}
     material: Material = "carton"
+    tag: TagForm = "sgtin-96"
     kilograms: Annotated[float, Meta(gt=0, le=10_000)]
     items_per_case: tuple[_Count, _Count] = (10, 10)
     cases_per_pallet: _Count
@@ -250,6 +285,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     station: tuple[StationTable, ...]
     vehicle: tuple[VehicleTable, ...]
     route: tuple[RouteTable, ...]
+    lot: tuple[LotTable, ...] = ()
+    fate: FateTable = FateTable()
     fault: tuple[FaultTable, ...] = ()
     copies: dict[_Name, Annotated[int, Meta(ge=1, le=COPIES_MAX)]] = {}
 
@@ -310,4 +347,9 @@ def build_world(scenario: Scenario) -> World:
         parties=parties, sites=sites, stations=stations, vehicles=vehicles,
         roads=tuple((sites[one.origin], sites[one.to]) for one in scenario.route),
         doors={name: tuple(group) for name, group in doors.items()},
+        buyers={
+            (one.origin, one.to): parties[one.owner]
+            for one in scenario.route
+            if one.owner is not None
+        },
     )  # fmt: skip

@@ -169,6 +169,13 @@ def _references(scenario: Scenario) -> Iterator[_Reference]:
     for n, route in enumerate(scenario.route):
         yield _Reference(("route", n, "origin"), route.origin, sites)
         yield _Reference(("route", n, "to"), route.to, sites)
+        yield _Reference(("route", n, "owner"), route.owner, parties)
+    sources = tuple(one.name for one in scenario.site if one.role == "source")
+    tanks = tuple(one.name for one in scenario.site if one.role == "tank")
+    for n, lot in enumerate(scenario.lot):
+        yield _Reference(("lot", n, "origin"), lot.origin, sources)
+        yield _Reference(("lot", n, "to"), lot.to, tanks)
+    yield _Reference(("fate", "buyers"), scenario.fate.buyers, parties)
     yield from _fault_references(scenario)
 
 
@@ -202,6 +209,11 @@ def _shortcomings(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     """Yield what the chain needs and the file lacks."""
     world = build_world(scenario)
     yield from _missing_roads(scenario, world)
+    fate = scenario.fate
+    if fate.returned and fate.buyers is None:
+        yield ("fate", "buyers"), "is missing: what comes back was somebody's"
+    if fate.returned and any(one.service for one in world.of_role("shop")):
+        yield ("fate", "returned"), "nobody knows to whom a service would give it back"
     for site, does, to in _stations_needed(scenario, world):
         try:
             world.station(site, does, to)
@@ -209,7 +221,7 @@ def _shortcomings(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             towards = f" to {to.name!r}" if to else ""
             yield ("station",), f"site {site.name!r} has no station that does {does!r}{towards}"
     kinds = ["trailer"]
-    if any(one.raw for one in scenario.product):
+    if scenario.lot or any(one.raw for one in scenario.product):
         kinds.append("tanker")
     for kind in kinds:
         if not any(one.kind == kind for one in scenario.vehicle):
@@ -246,15 +258,20 @@ def _missing_roads(scenario: Scenario, world: World) -> Iterator[tuple[Path, str
             yield ("site",), f"want at least one site of role {role!r}"
             return
     roads = [(one.name, to.name) for one, to in world.roads]
+    legs = [(lot.origin, lot.to) for lot in scenario.lot]
+    legs += [
+        (scenario.made(part).made_at, one.made_at)
+        for one in scenario.product
+        for part in one.parts
+    ]
+    for leg in legs:
+        if leg not in roads:
+            yield ("route",), f"there is no route from {leg[0]!r} to {leg[1]!r}"
     for product in scenario.product:
         if product.raw is not None and not list(
             sources_of(world, world.sites[product.made_at])
         ):
             yield ("route",), f"there is no route from a source to {product.made_at!r}"
-        for part in product.parts:
-            leg = (scenario.made(part).made_at, product.made_at)
-            if leg not in roads:
-                yield ("route",), f"there is no route from {leg[0]!r} to {leg[1]!r}"
     for site in world.sites.values():
         if site.role in {"hub", "shop"} and not world.before(site):
             yield ("route",), f"there is no route to {site.name!r} from a plant or a hub"
@@ -300,6 +317,12 @@ def _stations_needed(
             yield to, "break", None
             if product.case is not None:
                 yield to, "open", None
+    for lot in scenario.lot:
+        source, tank = world.sites[lot.origin], world.sites[lot.to]
+        yield source, "produce", None
+        yield source, "depart", tank
+        yield tank, "intake", None
+    yield from _stations_of_fate(scenario, world)
     yield from _onward_stations(scenario, world)
 
 
@@ -321,3 +344,19 @@ def _onward_stations(
             yield from ((site, does, None) for does in at_shop)
             if cased:
                 yield site, "open", None
+
+
+def _stations_of_fate(
+    scenario: Scenario, world: World
+) -> Iterable[tuple[Site, Does, Site | None]]:
+    """Yield which sites need which stations for the fates of a scenario."""
+    fate = scenario.fate
+    if fate.reworked:
+        yield from ((world.sites[one.made_at], "rework", None) for one in scenario.finals)
+    for shop in world.of_role("shop"):
+        if fate.returned:
+            yield shop, "return", None
+        if fate.recalled is not None:
+            yield shop, "recall", None
+        if fate.recalled is not None or (fate.returned and fate.destroyed):
+            yield shop, "destroy", None

@@ -93,7 +93,7 @@ def score(
 ) -> ScoreReport:
     """Ask the ledger at `url` about every item of the truth file and return the report.
 
-    `progress` is called with (asked, all). Raises `ParseError` for a file that is no truth
+    Lots of which no item is made are asked about as well. `progress` is called with (asked, all). Raises `ParseError` for a file that is no truth
     file or an answer that is none, and `ScoreError` when the ledger does not answer.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
@@ -108,11 +108,11 @@ def score(
         urllib3.PoolManager(maxsize=ASKING, block=True, timeout=ANSWER_S_MAX) as pool,
         ThreadPoolExecutor(ASKING) as threads,
     ):
-        asked = threads.map(lambda one: _ask(pool, url, one.epc), facts.items.values())
-        for item, answer in zip(facts.items.values(), asked, strict=True):
+        asked = threads.map(lambda one: _ask(pool, url, one.epc), facts.asked.values())
+        for item, answer in zip(facts.asked.values(), asked, strict=True):
             judged[item.key] = judge_answer(facts, item, answer)
             if progress is not None:
-                progress(len(judged), len(facts.items))
+                progress(len(judged), len(facts.asked))
         strangers = {key: _ask(pool, url, key) for key in strangers_of(facts)}
     return report_on(facts, judged, strangers)
 

@@ -20,7 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from device_sim.chronicle import Life, Nesting, Story
 from device_sim.faults import FaultBook, Missed
-from device_sim.world import SECOND_US, Epc, Sample, Site, Tag, World
+from device_sim.tags import Epc, Tag
+from device_sim.world import SECOND_US, Sample, Site, World
 
 FORMAT = "tagtrail/truth/v1"
 

@@ -1,7 +1,7 @@
 """The simulated world: who and what exists, and the signals that leave it.
 
 Entities carry GS1 identities as EPC pure-identity URNs (TDS 2.3 section 6); what wears
-a tag also carries its tag URI (TDS 2.3 section 12), from which the radio gets its bits.
+a tag (`device_sim.tags`) also carries its tag URI.
 What happens to entities is `device_sim.chain`; here is only what they are, and the
 signals that leave them: passes, notes, trips, reads, samples and messages.
 
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from typing import Literal, NamedTuple, NewType
+from typing import Literal, NamedTuple
 
+from device_sim.tags import Tag
 from ledger.gs1.epc import check_digit
-from ledger.gs1.tds import encode_tag
 
 MILLISECOND_US = 1_000
 SECOND_US = 1_000_000
@@ -26,21 +26,25 @@ MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
 
-Role = Literal["source", "plant", "hub", "shop", "fleet"]
+Role = Literal["source", "plant", "hub", "shop", "tank"]
 Does = Literal[
     "produce", "depart", "intake", "fill", "case", "palletise", "load", "receive", "break",
-    "open", "sell", "make", "assemble", "return", "destroy",
+    "open", "sell", "make", "assemble", "rework", "store", "return", "recall", "destroy",
+    "despatch",
 ]  # fmt: skip
 ReaderModel = Literal[
-    "impinj", "zebra", "zebra-single", "zebra-handheld", "smartreader", "llrp", "none"
+    "impinj",
+    "zebra",
+    "zebra-single",
+    "zebra-handheld",
+    "smartreader",
+    "llrp",
+    "signed",
+    "none",
 ]
 Probe = Literal["ruuvi", "things-stack", "sparkplug", "json"]
 ProfileName = Literal["gate", "tunnel", "till"]
-Material = Literal["carton", "plastic", "glass", "liquid", "metal"]
 
-Epc = NewType("Epc", str)
-
-_RAW = "urn:epc:raw:"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -109,26 +113,6 @@ class Station:
         return f"sites/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A tagged thing; it wears `labels` equal labels and is missed only if all are.
-
-    `material` is what the label sits on and what is behind it. Two tags with one EPC are
-    told apart by `chip`, which goes into the chip's serial number.
-    """
-
-    epc: Epc
-    tag_uri: str
-    labels: int = 1
-    material: Material = "carton"
-    chip: str = ""
-
-    @property
-    def memory(self) -> str:
-        """The tag's EPC memory after the PC word, in upper-case hex (TDS 2.3 section 14)."""
-        return _memory(self.tag_uri)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vehicle:
     """A returnable asset with a tag and a temperature logger, known by its MAC."""
@@ -158,7 +142,8 @@ class Vehicle:
 class World:
     """Everything that exists before anything happens, each by its name in file order.
 
-    `doors` are the stations of each site, by its name.
+    `doors` are the stations of each site, by its name. `buyers` says who owns what comes by
+    a road, where that is neither the site's party nor, at a service, who owned it before.
     """
 
     parties: Mapping[str, Party]
@@ -167,6 +152,11 @@ class World:
     vehicles: Mapping[str, Vehicle]
     roads: tuple[tuple[Site, Site], ...] = ()
     doors: Mapping[str, tuple[Station, ...]] = field(default_factory=dict)
+    buyers: Mapping[tuple[str, str], Party] = field(default_factory=dict)
+
+    def find(self, site: Site, does: Does) -> Station | None:
+        """Return the first station of `site` that does `does`, None where there is none."""
+        return next((one for one in self.doors.get(site.name, ()) if one.does == does), None)
 
     def station(
         self, site: Site, does: Does, to: Site | None = None, origin: Site | None = None
@@ -207,12 +197,18 @@ class World:
             {one.name: one for up in self.before(site) for one in self.builders(up)}.values()
         )
 
+    def new_owner(self, origin: Site, to: Site) -> Party | None:
+        """Return who buys what goes along a road, None where its owner stays the same."""
+        return self.buyers.get((origin.name, to.name), None if to.service else to.party)
+
     def owner(self, site: Site) -> Party | None:
         """Return who owns what is at `site`, None where that differs from thing to thing."""
-        if not site.service:
+        origins = self.before(site)
+        owners = [self.new_owner(one, site) or self.owner(one) for one in origins]
+        names = {None if one is None else one.name for one in owners}
+        if not origins:
             return site.party
-        owners = {one.party.name: one.party for one in self.before(site) if not one.service}
-        return next(iter(owners.values())) if len(owners) == 1 else None
+        return owners[0] if len(names) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,50 +308,6 @@ class Message:
         return sha256(self.topic.encode() + b"\x00" + self.payload).hexdigest()
 
 
-def sgtin_tag(
-    prefix: str, reference: str, serial: int, filter_value: int, material: Material = "carton"
-) -> Tag:
-    """Return a serialised trade item under an SGTIN-96 label; `serial` is below 2**38.
-
-    `reference` is the indicator digit and the item reference, 13 digits less the prefix.
-    Filter 1 is a point-of-sale item, 2 a full case (TDS 2.3 section 10.2).
-    """
-    assert 0 <= serial < 1 << 38
-    body = f"{prefix}.{reference}.{serial}"
-    tag_uri = f"urn:epc:tag:sgtin-96:{filter_value}.{body}"
-    return Tag(Epc(f"urn:epc:id:sgtin:{body}"), tag_uri, material=material)
-
-
-def sscc_tag(prefix: str, number: int) -> Tag:
-    """Return a logistic unit under its two SSCC-96 labels (GS1 Logistic Label: two sides)."""
-    body = f"{prefix}.{number:0{17 - len(prefix)}d}"
-    return Tag(Epc(f"urn:epc:id:sscc:{body}"), f"urn:epc:tag:sscc-96:6.{body}", labels=2)
-
-
-def grai_tag(prefix: str, asset_type: str, serial: int) -> Tag:
-    """Return a returnable asset under its two GRAI-96 labels; `serial` is below 2**38."""
-    assert 0 <= serial < 1 << 38
-    body = f"{prefix}.{asset_type}.{serial}"
-    return Tag(Epc(f"urn:epc:id:grai:{body}"), f"urn:epc:tag:grai-96:0.{body}", labels=2)
-
-
-def raw_tag(memory: str) -> Tag:
-    """Return a tag of 96 bits that nobody wrote on purpose, in hex."""
-    uri = f"{_RAW}{4 * len(memory)}.x{memory}"
-    return Tag(Epc(uri), uri)
-
-
-def worn(epc: Epc, chip: str = "") -> Tag:
-    """Return a tag that carries the EPC of an item, on a chip of its own if `chip` says so."""
-    body = epc.removeprefix("urn:epc:id:sgtin:")
-    return Tag(epc, f"urn:epc:tag:sgtin-96:1.{body}", chip=chip)
-
-
-def lgtin(prefix: str, reference: str, lot: str) -> Epc:
-    """Return the class of everything of one lot."""
-    return Epc(f"urn:epc:class:lgtin:{prefix}.{reference}.{lot}")
-
-
 def format_time(time_us: int, offset: str = "Z") -> str:
     """Return `time_us` as ISO 8601 in UTC with milliseconds, rounded down."""
     seconds, rest_us = divmod(time_us, SECOND_US)
@@ -373,10 +325,3 @@ def parse_time(text: str) -> int:
 @lru_cache(maxsize=4_096)
 def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.")
-
-
-@lru_cache(maxsize=1 << 16)
-def _memory(tag_uri: str) -> str:
-    if tag_uri.startswith(_RAW):
-        return tag_uri.rpartition(".x")[2]
-    return encode_tag(tag_uri)

@@ -26,7 +26,8 @@ from device_sim.play import play
 from device_sim.radio import hear_pass
 from device_sim.readers import station_messages
 from device_sim.scenario import build_world
-from device_sim.world import SECOND_US, Pass, Read, ReaderModel, Station, Visit, sscc_tag
+from device_sim.tags import sscc_tag
+from device_sim.world import SECOND_US, Pass, Read, ReaderModel, Station, Visit
 
 RUNS = 5
 TAGS = 12

@@ -42,16 +42,38 @@ def check_life(life: Life, world: World) -> None:
     """One place at a time, by roads that exist; one possessor and one owner, without a hole."""
     assert apart((one.from_us, one.to_us) for one in life.stays)
     roads = {(one.name, to.name) for one, to in world.roads}
-    assert all((a.site.name, b.site.name) in roads for a, b in pairwise(life.stays))
+    for a, b in pairwise(life.stays):  # by a road, or sold and brought back
+        brought_back = a.site is b.site and a.to_us in life.sales
+        assert brought_back or (a.site.name, b.site.name) in roads
     for held in (life.kept, life.owned):
         assert held[0].from_us == life.made_us
         assert held[-1].to_us == life.ended_us
         assert all(a.to_us == b.from_us and a.party is not b.party for a, b in pairwise(held))
     assert life.stays[0].from_us == life.made_us
-    assert life.sold_us in (None, life.ended_us)
-    if life.sales:
-        assert life.stays[-1].site.role == "shop"
+    assert life.sales == sorted(set(life.sales))
+    assert set(life.sales) <= {one.to_us for one in life.stays if one.site.role == "shop"}
+    if life.sold_us is not None:
         assert life.stays[-1].from_us < life.sold_us
+
+
+def check_fate(scenario: Scenario, world: World, story: Story) -> None:
+    """Who is sold is with the buyers; who is destroyed or used up is nowhere."""
+    buyers = scenario.fate.buyers
+    for life in story.items.values():
+        ended = life.ended_us is not None
+        assert (life.stays[-1].to_us is None) == (not ended and life.sold_us is None)
+        if buyers is not None and life.sold_us is not None:
+            assert not ended
+            assert life.kept[-1].party is life.owned[-1].party is world.parties[buyers]
+    crossed = {
+        (one.station.does, visit.tag.epc) for one in story.passes for visit in one.visits
+    }
+    for does, epc in crossed:
+        if does == "destroy":
+            assert story.items[epc].ended_us is not None
+            assert story.items[epc].sold_us is None
+        if does == "return":
+            assert story.items[epc].sales
 
 
 def check_nests(story: Story) -> None:
@@ -100,6 +122,7 @@ def test_nothing_is_created_lost_or_in_two_places(name: str) -> None:
         try:
             check_amounts(scenario, story)
             check_nests(story)
+            check_fate(scenario, world, story)
             for life in [*story.items.values(), *story.lots.values()]:
                 check_life(life, world)
         except AssertionError as error:
@@ -116,6 +139,41 @@ def test_what_is_not_sold_is_on_a_shelf_and_parts_share_the_fate_of_the_whole() 
             if parent.get(epc) in story.items:
                 whole = story.items[parent[epc]]
                 assert (life.sold_us, life.stays[-1]) == (whole.sold_us, whole.stays[-1])
+
+
+def test_every_move_of_the_world_is_made_somewhere() -> None:
+    moves: set[str] = set()
+    for name in list_scenarios():
+        scenario = load_scenario(name, ("items=60",))
+        story = play_chain(scenario, build_world(scenario), 1)
+        moves |= {one.station.does for one in story.passes}
+    assert moves >= {
+        "depart", "intake", "fill", "make", "assemble", "rework", "case", "palletise", "load",
+        "receive", "store", "break", "open", "sell", "return", "recall", "destroy",
+    }  # fmt: skip
+
+
+def test_what_is_shipped_straight_belongs_to_who_had_it_sent() -> None:
+    scenario = load_scenario("marketplace", ("items=60",))
+    story = play_chain(scenario, build_world(scenario), 3)
+    ways = {
+        tuple(one.site.name for one in life.stays): [held.party.name for held in life.owned]
+        for life in story.items.values()
+    }
+    assert ways["brand", "depot"] == ["brand", "seller-1"]
+    assert ways["brand", "seller-2", "depot"] == ["brand", "seller-2"]
+
+
+def test_a_lot_that_is_sold_as_such_ends_in_its_tank() -> None:
+    scenario, world = small("bulk")
+    story = play_chain(scenario, world, 3)
+    sold = [one for one in story.lots.values() if one.stays[-1].site.role == "tank"]
+    assert len(sold) == scenario.day.batches
+    assert all(
+        [one.party.name for one in life.owned] == ["mill-1", "soapworks"] for life in sold
+    )
+    inputs = {epc for batch in story.batches for epc, _ in batch.inputs}
+    assert not inputs & {one.epc for one in sold}
 
 
 def test_a_service_owns_nothing() -> None:

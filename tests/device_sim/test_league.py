@@ -38,8 +38,8 @@ def small(name: str) -> Scenario:
 def report(scenario: Scenario, seed: int) -> ScoreReport:
     run = play(scenario, seed)
     facts, source = parse_truth(run.truth), capture(run)
-    told = answers(source, facts.items)
-    found = {key: judge_answer(facts, item, told[key]) for key, item in facts.items.items()}
+    told = answers(source, facts.asked)
+    found = {key: judge_answer(facts, item, told[key]) for key, item in facts.asked.items()}
     return report_on(facts, found, {})
 
 

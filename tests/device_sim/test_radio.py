@@ -8,16 +8,8 @@ from device_sim.play import Run
 from device_sim.radio import CHANNELS_KHZ, DEAFNESS, LOSS_CDB, hear_pass
 from device_sim.scenario import build_world
 from device_sim.scenariofile import parse_scenario
-from device_sim.world import (
-    SECOND_US,
-    Material,
-    Pass,
-    Read,
-    Station,
-    Visit,
-    sgtin_tag,
-    sscc_tag,
-)
+from device_sim.tags import Material, sgtin_tag, sscc_tag
+from device_sim.world import SECOND_US, Pass, Read, Station, Visit
 
 PASSES = 3_000
 STAY_US = 24 * SECOND_US

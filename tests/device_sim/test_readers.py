@@ -8,6 +8,7 @@ from device_sim.radio import hear_pass
 from device_sim.readers import HANDHELD_TAGS_MAX, station_messages, tag_chip
 from device_sim.scenario import build_world
 from device_sim.scenariofile import parse_scenario
+from device_sim.tags import sgtin_tag
 from device_sim.world import (
     SECOND_US,
     Message,
@@ -17,7 +18,6 @@ from device_sim.world import (
     Station,
     Visit,
     parse_time,
-    sgtin_tag,
 )
 
 START_US = parse_time("2026-03-02T10:00:00Z")

@@ -4,15 +4,8 @@ import sys
 import pytest
 
 from device_sim.chance import Stream
-from device_sim.world import (
-    Party,
-    format_time,
-    grai_tag,
-    lgtin,
-    parse_time,
-    sgtin_tag,
-    sscc_tag,
-)
+from device_sim.tags import grai_tag, lgtin, sgtin_tag, sscc_tag
+from device_sim.world import Party, format_time, parse_time
 from ledger.gs1.epc import parse_epc
 from ledger.gs1.tds import decode_epc_memory
 
