@@ -241,13 +241,24 @@ class _Book:
 
     def _complete(self, node: Node, givers: Sequence[str], taker: str) -> None:
         holding = self.holding
-        if holding is not None and holding.party == taker and self.pending is None:
+        has_it = holding is not None and holding.party == taker
+        came_back = has_it and self._came_back(givers, taker)
+        if has_it and self.pending is None and not came_back:
+            assert holding is not None
             holding.evidence.append(node)
             return
-        if givers and not (holding is not None and holding.party == taker):
+        if givers and (came_back or not has_it):
             self._agree(node, givers)
         self._check_destination(node, taker)
         self._transfer(node, taker)
+
+    def _came_back(self, givers: Sequence[str], taker: str) -> bool:
+        """Tell whether the holder gets it from one to whom no event says that it went.
+
+        The receipt from whom the holder had it is told in more than one step, and is not it.
+        """
+        own = (one.giver for one in reversed(self.custody.handovers) if one.role == self.role)
+        return bool(givers) and taker not in givers and next(own, None) not in givers
 
     def _check_destination(self, node: Node, taker: str) -> None:
         if self.pending is None:

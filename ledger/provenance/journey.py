@@ -22,6 +22,7 @@ VOID = "void_shipping"
 LOADINGS = frozenset({"loading", "unloading"})
 VEHICLE_PREFIXES = ("https://id.gs1.org/8003/", "https://id.gs1.org/8004/")
 IN_TRANSIT = "in_transit"
+RETURNED = "returned"
 
 
 @dataclass(slots=True)
@@ -125,8 +126,10 @@ class _Steps:
         known = self.known
         self.astray = False
         if self.stay is not None and self.stay.place == place:
-            self.stay.evidence.append(told)
-            return
+            if not self._came_back(node, self.stay):
+                self.stay.evidence.append(told)
+                return
+            self._left_unseen(place, place, node, "and comes back, and nobody saw it leave")
         if known is not None and site_of(known) != site_of(place):
             self._moved(known, place, node)
         elif self.departed is not None and known == place and not _arrives(node):
@@ -145,16 +148,43 @@ class _Steps:
         if self.departed is not None:
             why += "its departure was seen but not its arrival"
             self._close_transit(node.moment)
+            self._gap_of_move(since, (known, place), node, why)
         else:
-            why += "its departure was not seen" + ("" if arrives else ", nor its arrival")
-            self.journey.transits.append(Transit(since, node.moment, unseen=True))
-            self._end(since)  # nobody saw it there any later
+            why = "its departure was not seen" + ("" if arrives else ", nor its arrival")
+            self._left_unseen(known, place, node, f"and {why}")
+
+    def _left_unseen(self, known: str, place: str, node: Node, why: str) -> None:
+        """Note that a thing left where it was at some time since it was last seen there."""
+        since = self.last or node.moment
+        self.journey.transits.append(Transit(since, node.moment, unseen=True))
+        self._end(since)  # nobody saw it there any later
+        where = "it was there before" if known == place else "it is at another site"
+        self._gap_of_move(since, (known, place), node, f"{where}, {why}")
+
+    def _gap_of_move(
+        self, since: Moment, between: tuple[str, str], node: Node, why: str
+    ) -> None:
         self.journey.unseen[node.name] = since
-        gap = Gap(MOVED_UNSEEN, self.journey.thing, since, node.moment, (known, place), why)
+        gap = Gap(MOVED_UNSEEN, self.journey.thing, since, node.moment, between, why)
         self.journey.gaps.append(gap)
+
+    def _came_back(self, node: Node, stay: Stay) -> bool:
+        """Tell whether a return ends a time away of which no event tells."""
+        before = stay.evidence[-1].node.event
+        return (
+            self.departed is None
+            and _arrives(node)
+            and node.event.disposition == RETURNED
+            and before.disposition != RETURNED
+        )
 
     def _at_unknown(self, told: Told) -> None:
         self.astray = True
+        point, known = told.node.event.read_point, self.known
+        here = known is None or point is None or site_of(point) == site_of(known)
+        if known is not None and point is not None and not here and self.departed is None:
+            self._left_unseen(known, point, told.node, "and its departure was not seen")
+            self.known = point
         if self.departed is not None or _departs(told.node):
             return
         if self.stay is not None and self.stay.place is None:

@@ -386,3 +386,56 @@ def test_a_document_passed_on_by_the_ledger_names_nobody_as_holder() -> None:
     answer = ask(source, item(1))
     assert custody(answer, "possessor") == []
     assert "unknown_custody" in gap_kinds(answer)
+
+
+def test_what_comes_back_from_a_buyer_had_left_although_nobody_saw_the_sale() -> None:
+    at_store = {"bizLocation": AT_STORE}
+    events = [
+        made(),
+        ship("1 10:00", item(1), giver=DAIRY, taker=STORE),
+        receive("2 10:00", item(1), giver=DAIRY, taker=STORE, **at_store),
+        object_event("2 11:00", item(1), bizStep="stocking", **at_store),
+        receive(
+            "5 10:00", item(1), giver=SHOPPER, taker=STORE, disposition="returned", **at_store
+        ),
+    ]
+    answer = ask(ledger_of(*events), item(1))
+    for role in ("owner", "possessor"):
+        assert custody(answer, role)[1:] == [
+            (STORE, "2 10:00", "2 10:00"),
+            (SHOPPER, None, "5 10:00"),
+            (STORE, "5 10:00", None),
+        ]
+    stays = [(one["place"], one["from"][8:16], one["to"]) for one in answer["path"]]
+    assert [one[:2] for one in stays[1:]] == [(AT_STORE, "02T10:00"), (AT_STORE, "05T10:00")]
+    assert [one[2] for one in stays[1:]] == ["2026-03-02T11:00:00.000Z", None]
+    assert {"conflicting_custody", "moved_unseen"} <= gap_kinds(answer)
+
+
+def test_the_same_receipt_told_twice_hands_over_once() -> None:
+    receipt = {"giver": DAIRY, "taker": CENTRE, "bizLocation": AT_CENTRE}
+    answer = ask(
+        ledger_of(
+            made(),
+            ship("1 10:00", item(1), giver=DAIRY, taker=CENTRE),
+            receive("2 10:00", item(1), **receipt),
+            receive("2 10:05", item(1), **receipt),
+        ),
+        item(1),
+    )
+    assert [one["taker"] for one in answer["handovers"]] == [CENTRE, CENTRE]
+    assert "conflicting_custody" not in gap_kinds(answer)
+
+
+def test_a_read_at_a_door_of_another_site_ends_the_stay_although_it_names_no_location() -> None:
+    door = f"{AT_STORE}/254/till"
+    events = [
+        made(),
+        object_event("1 09:00", item(1), bizStep="inspecting", bizLocation=AT_DAIRY),
+        object_event("3 10:00", item(1), bizStep="retail_selling", readPoint=door),
+    ]
+    answer = ask(ledger_of(*events), item(1))
+    (stay, *_) = answer["path"]
+    assert (stay["place"], stay["to"]) == (AT_DAIRY, "2026-03-01T09:00:00.000Z")
+    assert "moved_unseen" in gap_kinds(answer)
+    assert answer["state"]["place"] is None
