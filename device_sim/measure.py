@@ -8,9 +8,10 @@
   the share that a gap admits.
 * each fault: the answers it touched, about its things or what was in them at the time. An
   answer is alarmed if it names a gap about that time, harmed if something in it is wrong or
-  silently missing. Recall is the share of the alarmed among those alarmed or harmed;
-  precision, of all answers that raise gaps of the same kinds about the same time and that
-  nothing else explains, the share that the fault touched.
+  silently missing and no other fault is about that very item. Recall is the share of the
+  alarmed among those alarmed or harmed; precision, of all answers that raise gaps of the
+  same kinds about the same time and that nothing else explains, the share that the fault
+  touched.
 
 Each share has its 95 % confidence interval (Wilson).
 
@@ -132,10 +133,12 @@ def _measure_fault(
     touched = {key for key in judged if _touches(facts, fault, facts.asked[key])}
     alarms = {key: _alarms(facts, fault, key, judged[key].gaps) for key in touched}
     alarmed = {key for key, kinds in alarms.items() if kinds}
+    others = frozenset[str]().union(*(one.things for one in facts.faults if one is not fault))
     harmed = {
         key
         for key in touched
-        if any(one.verdict in {"wrong", "silent"} for one in judged[key].findings)
+        if (key in fault.things or key not in others)  # else it is the other's own
+        and any(one.verdict in {"wrong", "silent"} for one in judged[key].findings)
     }
     kinds = {kind for found in alarms.values() for kind in found}
     labelled = _labelled(facts)

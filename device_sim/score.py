@@ -93,8 +93,9 @@ def score(
 ) -> ScoreReport:
     """Ask the ledger at `url` about every item of the truth file and return the report.
 
-    Lots of which no item is made are asked about as well. `progress` is called with (asked, all). Raises `ParseError` for a file that is no truth
-    file or an answer that is none, and `ScoreError` when the ledger does not answer.
+    Lots of which no item is made are asked about as well. `progress` is called with (asked,
+    all). Raises `ParseError` for a file that is no truth file or an answer that is none, and
+    `ScoreError` when the ledger does not answer.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise ParseError("--ledger", f"{url!r} is neither an http(s) URL nor a folder")

@@ -44,12 +44,17 @@ def test_a_share_has_the_interval_that_wilson_gives() -> None:
     assert (Share(0, 0).value, Share(0, 0).interval) == (None, None)
 
 
-def test_claims_of_honest_goods_are_right_and_whole(report: ScoreReport) -> None:
-    assert list(report.measures) == [*MEASURES, "gaps"]
-    for name in ("path", "containment", "custody", "exposure"):
-        assert report.measures[name].precision.value == 1.0, name
-    assert report.measures["events"].recall.value == 1.0
-    assert report.measures["derivation"].precision.value is None  # bags are made of no lots
+def test_claims_of_honest_goods_are_right_and_whole(
+    luxury: tuple[Facts, dict[str, Judgement], Any],
+) -> None:
+    facts, found, _ = luxury
+    deceived = frozenset[str]().union(*(one.things for one in facts.faults))
+    measures = measure_claims(facts, {k: one for k, one in found.items() if k not in deceived})
+    assert list(measures) == [*MEASURES, "gaps"]
+    for name in ("events", "path", "containment", "custody", "exposure"):
+        assert measures[name].precision.value == 1.0, name
+    assert measures["events"].recall.value == 1.0
+    assert measures["derivation"].precision.value is None  # bags are made of no lots
 
 
 def test_a_clone_alarms_and_harms_and_costs_precision(report: ScoreReport) -> None:
