@@ -37,6 +37,8 @@ from ledger.store.index import Index, open_index
 from ledger.store.index_source import IndexReader, IndexSource
 from ledger.store.lock import FolderLock
 from ledger.store.log import Log
+from ledger.store.query_names import NameReader
+from ledger.store.query_reader import QueryReader
 from ledger.store.sequencer import Sequencer
 from ledger.tlog.cosignature import MlDsa44Signer
 
@@ -63,6 +65,8 @@ class OpenLedger:
     sequencer: Sequencer
     index: Index
     reader: IndexReader
+    queries: QueryReader
+    names: NameReader
     clockwork: Clockwork
     capture: Reception | None
     """What captures documents; None where the folder has no capture key."""
@@ -100,6 +104,10 @@ def open_ledger(
         reader = IndexReader(folder)
         stack.callback(reader.close)
         log.on_erased = reader.forget
+        queries = QueryReader(folder)
+        stack.callback(queries.close)
+        names = NameReader(folder)
+        stack.callback(names.close)
         clockwork = Clockwork(log, publisher, index, settings)
         stack.callback(clockwork.stop)
         sequencer = Sequencer(log)
@@ -113,6 +121,8 @@ def open_ledger(
             sequencer=sequencer,
             index=index,
             reader=reader,
+            queries=queries,
+            names=names,
             clockwork=clockwork,
             capture=capture,
             cosigning=cosigning,
@@ -206,6 +216,8 @@ def serve(
             sequencer=ledger.sequencer,
             reader=ledger.log.reader,
             index=ledger.reader,
+            queries=ledger.queries,
+            names=ledger.names,
             checkpoint=ledger.clockwork.newest_checkpoint,
             indexed=lambda: ledger.index.next_index,
             now_us=clock_us,

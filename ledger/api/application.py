@@ -15,8 +15,10 @@ from ledger.api import (
     routes_links,
     routes_log,
     routes_provenance,
+    routes_query,
     routes_statements,
     routes_twin,
+    routes_vocabulary,
 )
 from ledger.api.openapi import describe_api
 from ledger.api.problems import (
@@ -26,6 +28,7 @@ from ledger.api.problems import (
     NOT_FOUND,
     Problem,
     describe_error,
+    is_epcis_path,
 )
 from ledger.api.served import Served, describe_witnesses, served
 from ledger.errors import TagtrailError
@@ -36,6 +39,8 @@ _METHOD_NOT_ALLOWED = 405
 ROUTERS = (
     routes_statements.router,
     routes_capture.router,
+    routes_query.router,
+    routes_vocabulary.router,
     routes_events.router,
     routes_log.router,
     routes_keys.router,
@@ -88,15 +93,16 @@ async def get_readiness(request: Request) -> Response:
     return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
 
 
-async def _answer_error(_: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TagtrailError)
-    return describe_error(error).as_response()
+    return describe_error(error).as_response(epcis=is_epcis_path(request.url.path))
 
 
-async def _answer_http(_: Request, error: Exception) -> Response:
+async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = METHOD if error.status_code == _METHOD_NOT_ALLOWED else NOT_FOUND
-    return Problem(kind, str(error.detail)).as_response()
+    epcis = is_epcis_path(request.url.path)
+    return Problem(kind, str(error.detail)).as_response(epcis=epcis)
 
 
 async def _answer_invalid(_: Request, error: Exception) -> Response:
@@ -106,4 +112,5 @@ async def _answer_invalid(_: Request, error: Exception) -> Response:
 async def _answer_defect(request: Request, error: Exception) -> Response:
     """Answer what no rule of ours raised; the server logs its traceback."""
     _log.error("%s %s: %r", request.method, request.url.path, error)
-    return Problem(DEFECT, "see the server's log").as_response()
+    epcis = is_epcis_path(request.url.path)
+    return Problem(DEFECT, "see the server's log").as_response(epcis=epcis)

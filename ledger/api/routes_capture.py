@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ledger.api.body import read_body
+from ledger.api.epcis import CAPABILITIES, add_options, check_request
 from ledger.api.problems import (
     MALFORMED,
     MEDIA_TYPE,
@@ -49,10 +50,20 @@ router = APIRouter()
 
 
 @router.options("/capture", response_model=None)
-async def get_options() -> Response:
+async def get_options(request: Request) -> Response:
     """Return the limits and versions."""
+    check_request(request)
     allow = {"Allow": "OPTIONS, GET, POST", BEHAVIOUR_HEADER: "rollback"}
-    return Response(status_code=204, headers=EPCIS_HEADERS | allow)
+    return Response(status_code=204, headers=CAPABILITIES | EPCIS_HEADERS | allow)
+
+
+async def _want_job(request: Request) -> None:
+    capture_id = request.path_params["capture_id"]
+    if await run_in_threadpool(reception_of(request).find_job, capture_id) is None:
+        raise ProblemError(NOT_FOUND, f"there is no capture job {capture_id[:80]!r}")
+
+
+add_options(router, "/capture/{capture_id}", "GET", _want_job)
 
 
 @router.post("/capture", response_model=None)

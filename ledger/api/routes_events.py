@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ledger.api.body import read_body
+from ledger.api.epcis import add_options, check_request, epc_format_of
 from ledger.api.problems import EVENT, EVENT_EXISTS, MALFORMED, NOT_FOUND, ProblemError
 from ledger.api.routes_capture import (
     EPCIS_HEADERS,
@@ -26,10 +27,12 @@ from ledger.api.routes_capture import (
     media_type,
     reception_of,
 )
+from ledger.api.routes_query import known_prefixes
 from ledger.api.served import Served, served
 from ledger.epcis.document import show_event
 from ledger.epcis.event import EVIDENCE_FIELD
 from ledger.epcis.parts import PART_BYTES_MAX
+from ledger.epcis.query_show import translate_event
 from ledger.provenance.source import KnownEvent
 
 EVENT_BYTES_MAX = 8 * PART_BYTES_MAX
@@ -41,10 +44,8 @@ _DIGEST_CHARS = 64
 router = APIRouter()
 
 
-@router.options("/events", response_model=None)
-async def get_options() -> Response:
-    """Return the versions."""
-    return Response(status_code=204, headers=EPCIS_HEADERS | {"Allow": "OPTIONS, POST"})
+add_options(router, "/events", "GET, POST")
+add_options(router, "/events/{event_id:path}", "GET")
 
 
 @router.post("/events", response_model=None)
@@ -79,6 +80,8 @@ async def _await_index(ledger: Served, index: int) -> None:
 @router.get("/events/{event_id:path}", response_model=None)
 async def get_event(request: Request, event_id: str) -> Response:
     """Return the newest event with this eventID."""
+    check_request(request)
+    epc_format = epc_format_of(request)
     ledger = served(request)
     found = await run_in_threadpool(
         lambda: list(ledger.index.source().events_by_id([event_id]))
@@ -90,6 +93,7 @@ async def get_event(request: Request, event_id: str) -> Response:
     newest = found[-1]
     raw = newest.event.raw
     shown = show_event(raw, record_time_us=newest.pin.record_time_us, hide=[EVIDENCE_FIELD])
+    shown = translate_event(shown, epc_format, known_prefixes(ledger))
     headers = {}
     evidence = raw.get(EVIDENCE_FIELD)
     if isinstance(evidence, dict) and isinstance(evidence.get("document"), str):

@@ -1,15 +1,18 @@
 """What the routes reach: the parts of one open ledger, handed over by `ledger.app`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from ledger.api.page_token import ReleasedTokens
 from ledger.capture.reception import Reception
 from ledger.federation.cosigning import Cosigning
 from ledger.store.evidence import EvidenceReader
 from ledger.store.index_source import IndexReader
 from ledger.store.log import Log
+from ledger.store.query_names import NameReader
+from ledger.store.query_reader import QueryReader
 from ledger.store.sequencer import Sequencer
 
 
@@ -20,7 +23,7 @@ class Served:
     `checkpoint` returns size and note of the newest published checkpoint, or None before
     the first; `indexed` how many entries the index has followed; `now_us` the clock;
     `capture` is what captures documents, None where the ledger has no key for that;
-    `cosigning` is who asks the witnesses.
+    `cosigning` is who asks the witnesses; `released` are page tokens that were given back.
     """
 
     log: Log
@@ -30,8 +33,11 @@ class Served:
     checkpoint: Callable[[], tuple[int, bytes] | None]
     indexed: Callable[[], int]
     now_us: Callable[[], int]
+    queries: QueryReader
+    names: NameReader
     capture: Reception | None = None
     cosigning: Cosigning | None = None
+    released: ReleasedTokens = field(default_factory=ReleasedTokens)
 
 
 def served(request: Request) -> Served:

@@ -67,7 +67,11 @@ def size(server: Server) -> int:
 
 
 def shown(server: Server, event_id: str) -> Any:
-    answer = server.get(f"/events/{quote(event_id, safe='')}")
+    answer = server.pool.request(
+        "GET",
+        f"{server.url}/events/{quote(event_id, safe='')}",
+        headers={"GS1-EPC-Format": "Never_Translates"},
+    )
     assert answer.status == 200, answer.data
     return answer.json()
 
@@ -160,7 +164,8 @@ def test_another_event_under_a_taken_id_is_a_conflict(server: Server) -> None:
     other = json.dumps(event(51, eventID="urn:uuid:c50")).encode()
     answer = post(server, "/events", other)
     assert answer.status == 409
-    assert answer.json()["type"].endswith("/event-exists")
+    assert answer.json()["type"] == "epcisException:ResourceAlreadyExistsException"
+    assert answer.json()["problem"].endswith("/event-exists")
     job = captured(server, document(event(52), event(53, eventID="urn:uuid:c50")))
     assert (job["success"], job["captured"]) == (False, 0)
     assert job["errors"][0]["pointer"] == "/epcisBody/eventList/1/eventID"
