@@ -31,7 +31,8 @@ from ledger.founding import (
 )
 from ledger.jobs import Clockwork
 from ledger.keyfile import load_ml_dsa_signer, load_signer, needs_passphrase
-from ledger.store.erasure import finish_erasures
+from ledger.store.database import Home, check_url, home_of, open_evidence
+from ledger.store.erasure import erase_noticed
 from ledger.store.evidence import EvidenceReader
 from ledger.store.index import Index, open_index
 from ledger.store.index_source import IndexReader, IndexSource
@@ -85,8 +86,9 @@ def open_ledger(
     trust = load_trust(folder)
     key = signer or _load_key(folder, LOG_KEY_NAME)
     settings = settings or ServeSettings()
+    home = Home(folder, check_url(settings.database)) if settings.database else home_of(folder)
     with ExitStack() as stack:
-        log = Log(folder, trust.origin, now_us=clock_us, log_key=key)
+        log = Log(home, trust.origin, now_us=clock_us, log_key=key)
         stack.callback(log.close)
         cosigning = Cosigning(
             trust,
@@ -99,9 +101,9 @@ def open_ledger(
         cosigning.may_sign(log.size)
         twin = None if signer else _load_twin(folder)
         publisher = make_publisher(log, note_signers(trust.origin, key, twin), cosigning)
-        index = open_index(folder, log.reader)
+        index = open_index(home, log.reader)
         stack.callback(index.close)
-        reader = IndexReader(folder)
+        reader = IndexReader(home)
         stack.callback(reader.close)
         log.on_erased = reader.forget
         queries = QueryReader(folder)
@@ -112,7 +114,7 @@ def open_ledger(
         stack.callback(clockwork.stop)
         sequencer = Sequencer(log)
         stack.callback(sequencer.stop)
-        capture = _open_capture(folder, log, sequencer, reader)
+        capture = _open_capture(home, log, sequencer, reader)
         if capture is not None:
             stack.callback(capture.stop)
         yield OpenLedger(
@@ -143,18 +145,18 @@ def _load_key(folder: Path, name: str) -> Signer:
 
 
 def _open_capture(
-    folder: Path, log: Log, sequencer: Sequencer, reader: IndexReader
+    home: Home, log: Log, sequencer: Sequencer, reader: IndexReader
 ) -> Reception | None:
     """Return what captures documents under the folder's capture key, if it has one."""
-    path = folder / KEYS_NAME / CAPTURE_KEY_NAME
+    path = home.folder / KEYS_NAME / CAPTURE_KEY_NAME
     if not path.exists():
         return None
     return Reception(
-        folder=folder,
+        home=home,
         log=log,
         sequencer=sequencer,
         index=reader,
-        signer=_load_key(folder, CAPTURE_KEY_NAME),
+        signer=_load_key(home.folder, CAPTURE_KEY_NAME),
         now_us=clock_us,
     )
 
@@ -163,34 +165,35 @@ def _open_capture(
 def open_source(folder: Path) -> Iterator[IndexSource]:
     """Open the ledger in `folder` to ask it one question; nothing of the evidence changes.
 
-    Where no server has the folder, the index first catches up with the log; where one
+    Where no server has the ledger, the index first catches up with the log; where one
     has, the answer is what its index has followed.
     """
     load_trust(folder)
-    evidence = EvidenceReader(folder)
+    home = home_of(folder)
+    evidence = EvidenceReader(home)
     with ExitStack() as stack:
         stack.callback(evidence.close)
-        _catch_up(folder, evidence)
-        reader = IndexReader(folder)
+        _catch_up(home, evidence)
+        reader = IndexReader(home)
         stack.callback(reader.close)
         yield reader.source()
 
 
-def _catch_up(folder: Path, evidence: EvidenceReader) -> None:
-    try:
-        lock = FolderLock(folder, now_us=clock_us())
-    except RefusedError:
-        return
-    try:
-        finish_erasures(folder)
-        index = open_index(folder, evidence)
+def _catch_up(home: Home, evidence: EvidenceReader) -> None:
+    with ExitStack() as held:
         try:
-            while index.follow(evidence.load_size()):
-                pass
-        finally:
-            index.close()
-    finally:
-        lock.release()
+            held.callback(FolderLock(home.folder, now_us=clock_us()).release)
+            writer = open_evidence(home)
+        except RefusedError as error:
+            if error.check != "lock":
+                raise
+            return
+        held.callback(writer.close)
+        erase_noticed(writer)
+        index = open_index(home, evidence)
+        held.callback(index.close)
+        while index.follow(evidence.load_size()):
+            pass
 
 
 def serve(

@@ -32,7 +32,8 @@ class ServeSettings:
     """How a server listens, and how often its clockwork turns, in seconds.
 
     Witnesses have `cosign_wait_s` to cosign a checkpoint; one that then lacks the quorum is
-    published only with `publish_lacking`.
+    published only with `publish_lacking`. `database` is the URL of the PostgreSQL database,
+    where it is not the one that the folder names.
     """
 
     host: str = "127.0.0.1"
@@ -42,6 +43,7 @@ class ServeSettings:
     follow_every_s: float = 0.05
     cosign_wait_s: float = 2.0
     publish_lacking: bool = False
+    database: str = ""
 
     def __post_init__(self) -> None:
         """Raise `ParseError` for a port that does not exist or a clock that stands still."""

@@ -11,7 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -87,7 +87,8 @@ class Founding:
     `operator` is the issuer of the admin, recovery and log keys; by default the origin as
     a URL. `ledger_url` is where the gateway of the founding parties finds the server.
     `log_token` is the PKCS#11 URI of the log's key, where no key file is to hold it.
-    With `ml_dsa` the log signs its checkpoints with ML-DSA-44 too.
+    With `ml_dsa` the log signs its checkpoints with ML-DSA-44 too. `database` is the URL of an
+    empty PostgreSQL database of one's own, `database_role` the role that will serve it.
     """
 
     origin: str
@@ -96,6 +97,8 @@ class Founding:
     ledger_url: str = "http://127.0.0.1:8080"
     log_token: str = ""
     ml_dsa: bool = False
+    database: str = ""
+    database_role: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +126,11 @@ def create_ledger(
         raise RefusedError("exists", f"{folder} is not empty; a ledger is made once")
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        founded = _Founder(draft, founding, passphrase).found()
+    with ExitStack() as undoing:
+        undoing.callback(rmtree, draft)
+        founded = _Founder(draft, founding, passphrase, undoing).found()
         draft.rename(folder)
-    except BaseException:
-        rmtree(draft)
-        raise
+        undoing.pop_all()
     return founded
 
 
@@ -171,8 +173,11 @@ class Voice:
 class _Founder:
     """Makes the files of a new ledger, in a folder that nobody else knows yet."""
 
-    def __init__(self, folder: Path, founding: Founding, passphrase: bytes | None) -> None:
+    def __init__(
+        self, folder: Path, founding: Founding, passphrase: bytes | None, undoing: ExitStack
+    ) -> None:
         self._folder = folder
+        self._undoing = undoing
         self._founding = founding
         self._operator = founding.operator or f"https://{founding.origin}"
         (folder / KEYS_NAME).mkdir(mode=0o700)
@@ -201,7 +206,15 @@ class _Founder:
         statements = [admin.enrol(each) for each in (admin, recovery, log, capture)]
         for party in self._founding.parties:
             statements += self._admit(admin, party)
-        create_log(folder, origin, statements, now_us=clock_us)
+        undo = create_log(
+            folder,
+            origin,
+            statements,
+            now_us=clock_us,
+            database=self._founding.database or None,
+            role=self._founding.database_role,
+        )
+        self._undoing.callback(undo)
         twin = self._load_twin(folder / KEYS_NAME / LOG_KEY_NAME)
         signers = note_signers(origin, log.signer, twin)
         with closing(Log(folder, origin, now_us=clock_us)) as opened:

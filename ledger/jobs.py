@@ -1,7 +1,8 @@
 """The clockwork of a ledger: publishes checkpoints and lets the index follow the log.
 
 Two threads. The publisher signs every second when there is news, and verifies again once
-an hour when there is none. A checkpoint that must not be signed (storage gives back
+an hour when there is none; each second it also sees whether the log may still be written, which
+a lost connection to PostgreSQL ends. A checkpoint that must not be signed (storage gives back
 something else, `signed.db` disagrees) ends the process: a log that cannot vouch for
 itself takes no more statements. The follower may lag or fail without harm to evidence; it
 tries again, and `/status` shows how far it is.
@@ -12,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from ledger.config import ServeSettings
 from ledger.errors import TagtrailError
@@ -22,6 +24,8 @@ from ledger.store.sequencer import EXIT_STORAGE
 
 FOLLOW_AGAIN_S = 5.0
 STOP_WAIT_S = 5.0
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger("tagtrail.jobs")
 
@@ -71,6 +75,7 @@ class Clockwork:
         due = 0.0
         while not self._stop.is_set():
             now = time.monotonic()
+            self._vouch(self._log.verify_writable)
             size = self._published[0] if self._published else 0
             if self._log.size > size or now >= due:
                 self._publish()
@@ -82,12 +87,16 @@ class Clockwork:
         size, root = self._log.committed
         if not size:
             return
+        note = self._vouch(lambda: self._publisher.publish(size, root))
+        if note is not None:
+            self._published = (size, note)
+
+    def _vouch(self, step: Callable[[], _T]) -> _T:
+        """Return what `step` does, or end the process: this one vouches for nothing more."""
         try:
-            note = self._publisher.publish(size, root)
-            if note is not None:
-                self._published = (size, note)
+            return step()
         except (TagtrailError, OSError) as error:
-            _log.critical("no checkpoint may be signed, exit %d: %s", EXIT_STORAGE, error)
+            _log.critical("nothing more is taken or signed, exit %d: %s", EXIT_STORAGE, error)
             logging.shutdown()
             self._end_process(EXIT_STORAGE)
             raise

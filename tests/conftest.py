@@ -75,6 +75,15 @@ def postgres_url(postgres: Cluster) -> Iterator[str]:
     postgres.drop_database(url)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """Return None, or the URL of a new PostgreSQL database: each test runs on both."""
+    if request.param == "sqlite":
+        return None
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
 @pytest.fixture(scope="session")
 def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
     """Return the tokens of a real SoftHSM2; the driver reads their place once a process."""

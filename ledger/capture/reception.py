@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 
 from ledger.capture.handling import Handling, parse_handling
 from ledger.capture.known import KnownEvents
@@ -35,6 +34,7 @@ from ledger.epcis.rules import Fault
 from ledger.errors import ParseError, TagtrailError
 from ledger.store.batch import Receipt
 from ledger.store.capture_jobs import CaptureJobs, Job, NewJob
+from ledger.store.database import Where
 from ledger.store.index_source import IndexReader
 from ledger.store.log import Log
 from ledger.store.sequencer import Answer, BusyError, Sequencer
@@ -73,7 +73,7 @@ class Reception:
     def __init__(
         self,
         *,
-        folder: Path,
+        home: Where,
         log: Log,
         sequencer: Sequencer,
         index: IndexReader,
@@ -81,7 +81,7 @@ class Reception:
         now_us: Callable[[], int],
     ) -> None:
         """Start the worker; `signer` is the ledger's capture key."""
-        self.jobs = CaptureJobs(folder)
+        self.jobs = CaptureJobs(home)
         self._log = log
         self._sequencer = sequencer
         self._index = index

@@ -1,13 +1,35 @@
 """`tagtrail init`: makes a ledger, once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ledger.errors import ParseError
 
+if TYPE_CHECKING:
+    from ledger.app import Founded
+
 app = typer.Typer()
+
+Database = Annotated[
+    str,
+    typer.Option(
+        "--db",
+        metavar="URL",
+        help="Keep its rows in this empty PostgreSQL database, postgresql://…; "
+        "by default in files of the folder.",
+    ),
+]
+DatabaseRole = Annotated[
+    str,
+    typer.Option(
+        "--db-role",
+        metavar="ROLE",
+        help="The role that will serve it, made where it is missing; "
+        "by default DATABASE_service.",
+    ),
+]
 
 
 @app.command()
@@ -36,6 +58,8 @@ def init(  # noqa: PLR0913 - one for each option
     ml_dsa: Annotated[
         bool, typer.Option("--ml-dsa", help="Sign checkpoints with ML-DSA-44 too.")
     ] = False,
+    database: Database = "",
+    database_role: DatabaseRole = "",
 ) -> None:
     """Make a ledger: its keys, its first entries, its first checkpoint.
 
@@ -56,8 +80,14 @@ def init(  # noqa: PLR0913 - one for each option
             ledger_url=ledger,
             log_token=log_token,
             ml_dsa=ml_dsa,
+            database=database,
+            database_role=database_role,
         ),
     )
+    _tell(founded, folder, in_database=bool(database))
+
+
+def _tell(founded: "Founded", folder: Path, *, in_database: bool) -> None:
     typer.echo(f"made the ledger {founded.origin} in {folder}")
     typer.echo(f"log key   {founded.vkey}")
     typer.echo(f"entry 0   {founded.entry0.hex()}")
@@ -69,6 +99,8 @@ def init(  # noqa: PLR0913 - one for each option
         typer.echo(
             f"The keys open with {folder / 'keys' / 'passphrase'}: keep it apart from them."
         )
+    if in_database:
+        typer.echo(f"Its rows are in the PostgreSQL database of {folder / 'database.toml'}.")
     typer.echo(f"Start it with: tagtrail serve --dir {folder}")
 
 

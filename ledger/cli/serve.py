@@ -10,7 +10,7 @@ app = typer.Typer()
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913 - one argument an option
     *,
     folder: Annotated[Path, typer.Option("--dir", help="The ledger's folder.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -24,6 +24,14 @@ def serve(
     publish_lacking: Annotated[
         bool, typer.Option(help="Publish checkpoints that lack the quorum's cosignatures too.")
     ] = False,
+    database: Annotated[
+        str,
+        typer.Option(
+            "--db",
+            metavar="URL",
+            help="The PostgreSQL database; by default the one that the folder names.",
+        ),
+    ] = "",
 ) -> None:
     """Serve a ledger until SIGTERM or Ctrl-C.
 
@@ -43,6 +51,7 @@ def serve(
         publish_every_s=publish_every,
         cosign_wait_s=cosign_wait,
         publish_lacking=publish_lacking,
+        database=database,
     )
     with open_ledger(folder, settings) as ledger:
         serve_ledger(ledger, settings, on_listening=_say_listening)

@@ -72,7 +72,7 @@ def parse_database_toml(path: Path) -> str:
         raise ParseError(str(path), 'it holds one line: url = "postgresql://…"')
     if not isinstance(table["url"], str):
         raise ParseError(str(path), "url is no string")
-    return _checked(table["url"])
+    return check_url(table["url"], DATABASE_TOML)
 
 
 def open_reader(where: Where, name: str) -> Database:
@@ -163,7 +163,8 @@ def make_again(where: Where, name: str, layout: Layout, version: int) -> None:
     postgres_founding.make_again(home.url, name, statements, version, home.passfile)
 
 
-def _checked(url: str) -> str:
+def check_url(url: str, where: str = "--db") -> str:
+    """Return `url`, or raise `ParseError` where it is none of a PostgreSQL database."""
     if not url.startswith(SCHEMES):
-        raise ParseError(DATABASE_TOML, "a database's URL starts with postgresql://")
+        raise ParseError(where, "a database's URL starts with postgresql://")
     return url

@@ -52,15 +52,21 @@ def create_log(
     now_us: Callable[[], int],
     database: str | None = None,
     role: str = "",
-) -> None:
+) -> Callable[[], None]:
     """Create the log called `origin` in `folder`, with the `founding` statements as entries.
 
     The first two enrol the admin key and the recovery key (FORMATS section 2). With
     `database`, the URL of an empty PostgreSQL database of one's own, its rows are kept
     there and served by the role `role`. Raises `RefusedError` where a log is there already
-    or a founding statement is refused; then no log is left behind.
+    or a founding statement is refused; then no log is left behind. What is returned takes
+    the new log back, for a caller that fails later.
     """
-    undo = create_evidence(folder, database, role)
+    take_back = create_evidence(folder, database, role)
+
+    def undo() -> None:
+        remove(folder / SIGNED_NAME)
+        take_back()
+
     try:
         create_signed(folder)
         log = Log(folder, origin, now_us=now_us)
@@ -73,9 +79,9 @@ def create_log(
         finally:
             log.close()
     except BaseException:
-        remove(folder / SIGNED_NAME)
         undo()
         raise
+    return undo
 
 
 class Log:
@@ -164,6 +170,11 @@ class Log:
                 raise
             self._state.keep()
         return outcomes
+
+    def verify_writable(self) -> None:
+        """Raise `StorageError` where the right to write is lost, with the connection."""
+        with self._write_lock, self._database.lend() as connection:
+            connection.execute("SELECT 1").fetchone()
 
     def store_checkpoint(self, size: TreeSize, note: bytes) -> None:
         """Store a signed note, durably. A crash here loses a note that is signed again."""

@@ -49,6 +49,11 @@ _WRITER = (
     "SET lock_timeout = '30s'",
     "SET idle_session_timeout = 0",
     "SET idle_in_transaction_session_timeout = 0",
+    # So that the lock of a writer whose machine is gone is free after about 20 seconds.
+    "SET tcp_keepalives_idle = 5",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
+    "SET tcp_user_timeout = 20000",
 )
 _HOLDER = """
 SELECT application_name, host(client_addr), backend_start FROM pg_locks

@@ -31,12 +31,15 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str | None) -> Path:
     """Return the folder of a ledger with two events about the item and one about another."""
     monkeypatch.delenv("TAGTRAIL_PASSPHRASE", raising=False)
     made = tmp_path / "ledger"
     party = FoundingParty(iss=DAIRY, prefixes=("9506000",))
-    create_ledger(made, Founding(origin="tagtrail.example/one", parties=(party,)))
+    founding = Founding(
+        origin="tagtrail.example/one", parties=(party,), database=database or ""
+    )
+    create_ledger(made, founding)
     events = (item_event(0), item_event(1, serial=8), item_event(2))
     submit(made, events)
     return made

@@ -9,15 +9,6 @@ from ledger.store.log import Log
 from tests.ledger.store.parties import World
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> str | None:
-    """Return None, or the URL of a new PostgreSQL database: each test runs on both."""
-    if request.param == "sqlite":
-        return None
-    url: str = request.getfixturevalue("postgres_url")
-    return url
-
-
 @pytest.fixture
 def world(tmp_path: Path, database: str | None) -> World:
     """Return a new, closed log and everyone who speaks in it."""
