@@ -20,6 +20,7 @@ from ledger.errors import ParseError
 from ledger.gs1 import cbv
 from ledger.gs1.digital_link import is_web_uri
 from ledger.gs1.epc import canonical_key, parse_epc
+from ledger.gs1.units import fits, parse_unit
 
 _IDENTITIES = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 _QUANTITIES = ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList")
@@ -244,6 +245,7 @@ def _check_report(report: Report, place: str) -> Iterator[Fault]:
     if report.uom is None and any(field in report.raw for field in _VALUES):
         mend = "give the unit's UN/ECE Recommendation 20 code, such as CEL"
         yield Fault(f"{place}/uom", "is missing beside a number", mend, grave=False)
+    yield from _check_unit(report, place)
     low, high = report.min, report.max
     if low is not None and high is not None and low > high:
         yield Fault(f"{place}/minValue", f"{low} is above maxValue {high}", "swap them")
@@ -258,6 +260,20 @@ def _check_report(report: Report, place: str) -> Iterator[Fault]:
         yield Fault(f"{place}/type", f"{kind[:40]!r} is unknown", mend, grave=False)
     if report.component is not None:
         yield from _check_word(f"{place}/component", cbv.COMPONENT, report.component)
+
+
+def _check_unit(report: Report, place: str) -> Iterator[Fault]:
+    if report.uom is None:
+        return
+    try:
+        is_fitting = fits(report.uom, report.type)
+    except ParseError as error:
+        mend = "check the UN/ECE Recommendation 20 code"
+        yield Fault(f"{place}/uom", error.why, mend, grave=False)
+        return
+    if not is_fitting:
+        why = f"{report.uom} is a unit of {parse_unit(report.uom).kind}, not of {report.type}"
+        yield Fault(f"{place}/uom", why, "check the type and the unit", grave=False)
 
 
 def _is_between(value: Decimal, low: Decimal | None, high: Decimal | None) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ledger.epcis.rules import Fault
 from ledger.epcis.shape import pointer
 from ledger.epcis.values import Event
+from ledger.gs1.units import UNITS
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s\x00-\x1f\x7f]+")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
@@ -162,6 +163,9 @@ def _check_quantity(place: str, item: Mapping[str, object]) -> Iterator[Fault]:
             "write its UN/ECE Recommendation 20 code, such as KGM, or leave it out for pieces"
         )
         yield Fault(f"{place}/uom", f"{str(unit)[:20]!r} is no unit code", mend)
+    elif unit not in UNITS:
+        mend = "check the code; goods are counted all the same"
+        yield Fault(f"{place}/uom", f"{unit} is no unit known here", mend, grave=False)
     if amount is None:
         mend = "give the quantity, or leave the unit out"
         yield Fault(f"{place}/uom", "is given without a quantity", mend)

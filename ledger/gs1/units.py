@@ -6,26 +6,41 @@ A unit is a straight line onto the base unit of its kind: base = (value + offset
 both exact fractions. `convert` computes with fractions and gives the exact decimal, or, where
 no decimal is exact (FAH to CEL mostly), one of `DIGITS` significant digits.
 
-The table holds the codes of supply chains (mass, volume, length, area, time, temperature,
-pressure, humidity, speed, acceleration, electricity, light, energy, counts and shares), not
-all 2,100 of the Recommendation: an unknown code is a `ParseError`, never a guess. Codes are
-case-sensitive, as published. Temperatures are absolute: 5 CEL is 278.15 KEL, so a difference
-of temperatures must not be converted here.
+`ledger.gs1.unit_table` holds the codes of every kind that GS1's vocabulary has a measurement
+type for, not all 2,100 of the Recommendation (a barrel per day and psi has no type): an unknown
+code is a `ParseError`, never a guess. Codes are case-sensitive, as published. Temperatures are
+absolute, 5 CEL is 278.15 KEL; their differences are for `convert_difference`.
 
 Pure: no I/O, no clock, no randomness.
 """
 
+import re
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
 
 from ledger.errors import ParseError
+from ledger.gs1.unit_table import TABLE
 
 DIGITS = 34
 """Significant digits of a result that no decimal spells exactly (IEEE 754 decimal128)."""
 
 _ROUNDING = Context(prec=DIGITS)
 _EXACT_DIGITS_MAX = 60
+# Kinds are named as GS1 names measurements, but for these.
+_OTHER_KINDS = {
+    "AbsoluteHumidity": ("density",),
+    "Altitude": ("length",),
+    "Count": ("number",),
+    "Dimensionless": ("number",),
+    "MassConcentration": ("density", "number"),
+    "RadiantFlux": ("power",),
+    "RelativeHumidity": ("number",),
+    "Torque": ("torque", "energy"),
+    "VolumeFraction": ("number",),
+    "VolumetricFlux": ("volumetric flux", "speed"),
+}
+_CAPITAL = re.compile(r"(?<!^)([A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,96 +54,22 @@ class Unit:
     offset: Fraction
 
 
-_TABLE = {
-    "mass": """
-        KGM 1 kilogram; GRM 0.001 gram; MGM 0.000001 milligram; MC 0.000000001 microgram;
-        TNE 1000 tonne; DTN 100 decitonne; HGM 0.1 hectogram; DG 0.0001 decigram;
-        CGM 0.00001 centigram; LBR 0.45359237 pound; ONZ 0.028349523125 ounce;
-        APZ 0.0311034768 troy ounce; STI 6.35029318 stone (UK);
-        STN 907.18474 short ton (US); LTN 1016.0469088 long ton (UK);
-        CWA 45.359237 hundred pound (US); CWI 50.80234544 hundredweight (UK)
-    """,
-    "volume": """
-        MTQ 1 cubic metre; LTR 0.001 litre; DMQ 0.001 cubic decimetre; MLT 0.000001 millilitre;
-        CMQ 0.000001 cubic centimetre; MMQ 0.000000001 cubic millimetre; CLT 0.00001 centilitre;
-        DLT 0.0001 decilitre; HLT 0.1 hectolitre; K6 1 kilolitre; 4G 0.000000001 microlitre;
-        GLL 0.003785411784 gallon (US); GLI 0.00454609 gallon (UK);
-        QTL 0.000946352946 liquid quart (US); PTL 0.000473176473 liquid pint (US);
-        OZA 0.0000295735295625 fluid ounce (US); OZI 0.0000284130625 fluid ounce (UK);
-        FTQ 0.028316846592 cubic foot; INQ 0.000016387064 cubic inch;
-        YDQ 0.764554857984 cubic yard; BLL 0.158987294928 barrel (US) of petroleum
-    """,
-    "length": """
-        MTR 1 metre; CMT 0.01 centimetre; MMT 0.001 millimetre; DMT 0.1 decimetre;
-        KMT 1000 kilometre; 4H 0.000001 micrometre; C45 0.000000001 nanometre;
-        INH 0.0254 inch; FOT 0.3048 foot; YRD 0.9144 yard; SMI 1609.344 statute mile;
-        NMI 1852 nautical mile
-    """,
-    "area": """
-        MTK 1 square metre; CMK 0.0001 square centimetre; MMK 0.000001 square millimetre;
-        DMK 0.01 square decimetre; KMK 1000000 square kilometre; HAR 10000 hectare;
-        ARE 100 are; FTK 0.09290304 square foot; INK 0.00064516 square inch;
-        YDK 0.83612736 square yard; ACR 4046.8564224 acre
-    """,
-    "time": """
-        SEC 1 second; C26 0.001 millisecond; B98 0.000001 microsecond; MIN 60 minute;
-        HUR 3600 hour; DAY 86400 day; WEE 604800 week
-    """,
-    "temperature": """
-        KEL 1 kelvin; CEL 1 +273.15 degree Celsius; FAH 5/9 +459.67 degree Fahrenheit;
-        A48 5/9 degree Rankine
-    """,
-    "pressure": """
-        PAL 1 pascal; KPA 1000 kilopascal; A97 100 hectopascal; MPA 1000000 megapascal;
-        BAR 100000 bar; MBR 100 millibar; ATM 101325 standard atmosphere; 74 0.001 millipascal
-    """,
-    "number": """
-        C62 1 one; H87 1 piece; EA 1 each; PR 2 pair; DZN 12 dozen; GRO 144 gross;
-        CEN 100 hundred; MIL 1000 thousand; P1 1/100 percent; NX 1/1000 part per thousand;
-        59 1/1000000 part per million; 61 1/1000000000 part per billion
-    """,
-    "speed": "MTS 1 metre per second; KMH 5/18 kilometre per hour; HM 0.44704 mile per hour",
-    "acceleration": """
-        MSK 1 metre per second squared; K40 9.80665 standard acceleration of free fall;
-        A76 0.01 gal
-    """,
-    "density": """
-        KMQ 1 kilogram per cubic metre; A93 0.001 gram per cubic metre;
-        GP 0.000001 milligram per cubic metre; GL 1 gram per litre; 23 1000 gram per cubic
-        centimetre; M1 0.001 milligram per litre
-    """,
-    "energy": """
-        JOU 1 joule; KJO 1000 kilojoule; 3B 1000000 megajoule; WHR 3600 watt hour;
-        KWH 3600000 kilowatt hour; MWH 3600000000 megawatt hour
-    """,
-    "power": """
-        WTT 1 watt; KWT 1000 kilowatt; MAW 1000000 megawatt; C31 0.001 milliwatt;
-        D80 0.000001 microwatt
-    """,
-    "voltage": "VLT 1 volt; 2Z 0.001 millivolt; KVT 1000 kilovolt",
-    "current": "AMP 1 ampere; 4K 0.001 milliampere",
-    "charge": "COU 1 coulomb; AMH 3600 ampere hour; E09 3.6 milliampere hour",
-    "illuminance": "LUX 1 lux; KLX 1000 kilolux",
-    "frequency": """
-        HTZ 1 hertz; KHZ 1000 kilohertz; MHZ 1000000 megahertz; A86 1000000000 gigahertz
-    """,
-    "substance concentration": "C35 1 mole per cubic decimetre; C38 1 mole per litre",
-    "angle": "DD 1 degree [unit of angle]",
-    "information": "A99 1 bit; AD 8 byte; 2P 8000 kilobyte; 4L 8000000 megabyte",
-}
-
-
 def _parse_rows() -> dict[str, Unit]:
     units: dict[str, Unit] = {}
-    for kind, rows in _TABLE.items():
+    for kind, rows in TABLE.items():
         for row in rows.split(";"):
             code, factor, *rest = row.split()
             offset = "0"
             if rest[0].startswith("+"):
                 offset, *rest = rest
             assert code not in units
-            units[code] = Unit(code, " ".join(rest), kind, Fraction(factor), Fraction(offset))
+            units[code] = Unit(code, " ".join(rest), kind, _quotient(factor), Fraction(offset))
     return units
+
+
+def _quotient(text: str) -> Fraction:
+    above, _, below = text.partition("/")
+    return Fraction(above) / Fraction(below or 1)
 
 
 UNITS = _parse_rows()
@@ -142,6 +83,17 @@ def parse_unit(code: str, where: str = "uom") -> Unit:
             where, f"{code[:20]!r} is no unit code of UN/ECE Recommendation 20 known here"
         )
     return unit
+
+
+def fits(code: str, measurement: str) -> bool:
+    """Say whether a unit can be one of `measurement`, a bare type of GS1's vocabulary.
+
+    Of a type that GS1 does not have nothing is known, so every unit fits. Raises `ParseError`
+    for an unknown code.
+    """
+    kind = parse_unit(code).kind
+    kinds = _OTHER_KINDS.get(measurement) or (_CAPITAL.sub(r" \1", measurement).lower(),)
+    return kind in kinds or not any(one in TABLE for one in kinds)
 
 
 def convert(value: Decimal, source: str, target: str) -> Decimal:

@@ -145,6 +145,13 @@ REPORT = "/sensorElementList/0/sensorReport/0"
         ),
         (observed(certificationInfo="organic"), "/certificationInfo", True),
         (observed(certificationInfo=["urn:x:1", "b"]), "/certificationInfo/1", True),
+        (measured(uom="KGM"), f"{REPORT}/uom", False),
+        (measured(uom="degrees"), f"{REPORT}/uom", False),
+        (
+            observed(quantityList=[{"epcClass": MILK, "quantity": 2, "uom": "ZZ9"}]),
+            "/quantityList/0/uom",
+            False,
+        ),
         (measured(rawData="somewhere"), f"{REPORT}/rawData", True),
         (measured(sDev="0.1"), f"{REPORT}/sDev", True),
         (measured(percValue=True), f"{REPORT}/percValue", True),
