@@ -9,7 +9,8 @@ then: such a span says that its basis is the *issuer*, all others are *stated*.
 An arrival has several steps: arriving, unloading, receiving, accepting. One that names nobody
 completes what was intended for whoever signed it, and otherwise leaves who holds the thing
 in doubt; but not where an earlier step of the same arrival named the parties, and not the
-owner where it is signed by whoever has the thing anyway: what stays in one hand is not sold.
+owner where it is signed by whoever has the thing anyway (what stays in one hand is not
+sold) or names who has it now (what is moved is not sold).
 
 Where a thing has moved unseen, nobody is named as holding it until an event says who does.
 
@@ -294,12 +295,17 @@ class _Book:
         if self.pending is not None and issuer in self._intended(self.pending):
             self._receive(node, issuer, self.pending)
             self.arrived = True
-        elif self._has_it(issuer, node.moment):
+        elif self._has_it(issuer, node.moment) or self._moves_only(node):
             pass
         elif self.holding is not None and self.holding.party != issuer:
             why = f"it was received, and the event does not say who is its {self.role} now"
             since = self.holding.evidence[-1].moment
             self._let_go(since, (self.holding.party, issuer), why)
+
+    def _moves_only(self, node: Node) -> bool:
+        """Tell whether the event says who hands it to whom, and nothing of its owner."""
+        pairs = (*node.event.sources, *node.event.destinations)
+        return self.role == OWNER and any(type_ == ROLE_TYPES[POSSESSOR] for type_, _ in pairs)
 
     def _has_it(self, party: str, moment: Moment) -> bool:
         """Tell whether `party` had the thing already: the book of the possessor comes first."""

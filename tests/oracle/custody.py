@@ -39,7 +39,19 @@ class Hand:
         self.meant: list[str] | None = None
         self.come = False
 
-    def step(self, raw: Raw, iss: str, has_it: str | None) -> None:
+    def give(self, raw: Raw) -> None:
+        """Take whoever gives as the one who had it before."""
+        givers = named(raw, "sourceList", "source", self.role)
+        if givers and self.who not in givers and raw.get("bizStep") != "void_shipping":
+            self.meant = None if self.who is not None else self.meant
+            self.who = givers[0]
+
+    def moves(self, raw: Raw) -> bool:
+        """Tell whether it says who has the thing and nothing of who owns it."""
+        ends = (("sourceList", "source"), ("destinationList", "destination"))
+        return self.role == "owner" and any(named(raw, *one, "possessor") for one in ends)
+
+    def take(self, raw: Raw, iss: str, has_it: str | None) -> None:
         """Take one event; `has_it` is who had the thing before it."""
         word = raw.get("bizStep")
         givers = named(raw, "sourceList", "source", self.role)
@@ -47,9 +59,6 @@ class Hand:
         if word == "void_shipping":
             self.meant = None
             return
-        if givers and self.who not in givers:
-            self.meant = None if self.who is not None else self.meant
-            self.who = givers[0]
         if word in GOING:
             if takers and not (not givers and self.who in takers):
                 self.meant = takers
@@ -59,7 +68,7 @@ class Hand:
         elif word in COMING and not self.come:
             if self.meant is not None and iss in self.meant:
                 self.who, self.meant, self.come = iss, None, True
-            elif iss not in (has_it, self.who):
+            elif iss not in (has_it, self.who) and not self.moves(raw):
                 self.who = None
 
 
@@ -69,10 +78,16 @@ def hands(events: Iterable[tuple[Raw, str]], origin: Raw | None) -> dict[str, st
     for raw, iss in events:
         if raw is origin:
             possessor.who, possessor.meant = iss, None
+        for hand in (possessor, owner):
+            hand.give(raw)
         had = possessor.who
-        possessor.step(raw, iss, had)
-        owner.step(raw, iss, had)
+        for hand in (possessor, owner):
+            hand.take(raw, iss, had)
     return {"owner": owner.who, "possessor": possessor.who}
+
+
+def born(raw: Raw) -> bool:
+    return raw["type"] == "ObjectEvent" and raw.get("action") == "ADD"
 
 
 def sold_twice(events: Iterable[Raw], key: str) -> Iterator[tuple[Raw, Raw]]:
@@ -86,5 +101,5 @@ def sold_twice(events: Iterable[Raw], key: str) -> Iterator[tuple[Raw, Raw]]:
             if last is not None and last != raw:
                 yield last, raw
             last = raw
-        elif word in COMING or raw.get("destinationList") or kept in SHELF:
+        elif word in COMING or raw.get("destinationList") or kept in SHELF or born(raw):
             last = None

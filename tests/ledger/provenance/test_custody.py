@@ -82,6 +82,25 @@ def test_34_movement_passes_no_ownership() -> None:
     assert "unknown_owner" in gap_kinds(answer)
 
 
+def test_34_whoever_receives_for_another_takes_no_ownership() -> None:
+    sale = object_event(
+        "1 09:00", item(1), sources=party("owner", DAIRY), destinations=party("owner", STORE)
+    )
+    moved = {"sources": party("possessor", DAIRY), "destinations": party("possessor", CENTRE)}
+    answer = ask(
+        ledger_of(
+            made(),
+            sale,
+            object_event("1 10:00", item(1), bizStep="shipping", **moved),
+            (CENTRE, object_event("2 10:00", item(1), bizStep="receiving", **moved)),
+        ),
+        item(1),
+    )
+    assert answer["state"]["owner"] == STORE
+    assert answer["state"]["possessor"] == CENTRE
+    assert "unknown_custody" not in gap_kinds(answer)
+
+
 def test_34_in_a_drop_shipment_the_seller_owns_and_never_has() -> None:
     lists = {
         "sources": [("possessing_party", DAIRY), ("owning_party", CENTRE)],
