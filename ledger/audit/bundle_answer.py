@@ -27,7 +27,7 @@ from ledger.provenance.document import assemble_answer
 from ledger.provenance.listed import ListedSource
 from ledger.provenance.source import KnownEvent
 
-ANSWER_RULES = 1
+ANSWER_RULES = 2
 """Grows where the engine answers otherwise from the same events: an answer by other rules
 cannot be judged, only its evidence can."""
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
