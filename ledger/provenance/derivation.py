@@ -139,26 +139,12 @@ def edges_back(output: str, group: Sequence[Node], *, several: bool) -> list[Edg
     return [_edge(output, share, evidence, several=several) for share in inputs_of(group)]
 
 
-def edges_into(
-    made: Share, source: str, inputs: Sequence[Share], *, several: bool
-) -> list[Edge]:
-    """Return the edges from what was `made` to `source` alone, as `edges_back` gives them.
-
-    `inputs` is what went in (`inputs_of`), worked out once for all that came out.
-    """
-    return [
-        _edge(made.key, share, made.evidence, several=several)
-        for share in inputs
-        if share.key == source
-    ]
-
-
 def _edge(output: str, share: Share, evidence: tuple[Node, ...], *, several: bool) -> Edge:
     return Edge(
         output=output,
         input=share.key,
         kind=TRANSFORMED,
-        precision=POSSIBLE if several else _precision(share),
+        precision=precision_of(share, several=several),
         quantity=share.quantity,
         uom=share.uom,
         transformation_id=share.evidence[0].event.transformation_id,
@@ -193,7 +179,10 @@ def edges_forward(source: str, group: Sequence[Node], *, whole: bool) -> list[Ed
     ]
 
 
-def _precision(share: Share) -> str:
+def precision_of(share: Share, *, several: bool) -> str:
+    """Say how sure it is that something was made of `share`; `several` made it, maybe."""
+    if several:
+        return POSSIBLE
     if share.instance:
         return EXACT
     return POSSIBLE if has_no_lot(share.key) else LOT

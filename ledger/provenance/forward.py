@@ -13,24 +13,25 @@ the product would be affected.
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ledger.epcis.lot import lots_named
 from ledger.projection import LOT as LOT_ROLE
 from ledger.provenance.derivation import (
-    edges_into,
+    Share,
     group_of,
     has_no_lot,
     inputs_of,
     outputs_of,
+    precision_of,
 )
-from ledger.provenance.pool import Node
+from ledger.provenance.pool import IDENTICAL, Node
 from ledger.provenance.reader import Reader
 from ledger.provenance.source import Wanted
 from ledger.provenance.span import EVER, LAST, Coverage, Span
-from ledger.provenance.story import EXACT, LOT, Edge
+from ledger.provenance.story import EXACT, LOT, TRANSFORMED
 from ledger.provenance.visit import MADE, USED, worse
 
 
@@ -43,7 +44,6 @@ class Affected:
     precision: str
     via: str
     path: tuple[str, ...]
-    edge: Edge | None = None
     quantity: Decimal | None = None
     uom: str | None = None
     evidence: tuple[Node, ...] = ()
@@ -54,7 +54,6 @@ class Forward:
     """What was found; the seeds themselves come first."""
 
     affected: dict[str, Affected] = field(default_factory=dict)
-    edges: list[Edge] = field(default_factory=list)
     cleared: dict[str, str] = field(default_factory=dict)
     """What is near and not affected, with the reason."""
     cut: bool = False
@@ -96,10 +95,12 @@ def _fresh(
             surer = known is not None
         else:
             surer = False
-        if surer:  # All that follows from it is surer too.
-            covered[one.key] = Coverage()
-        pieces = covered.setdefault(one.key, Coverage()).take(one.span)
-        fresh += [replace(one, span=piece) for piece in pieces]
+        if surer or one.key not in covered:  # All that follows from it is surer too.
+            covered[one.key] = Coverage([one.span])
+            fresh.append(one)
+        else:
+            pieces = covered[one.key].take(one.span)
+            fresh += [replace(one, span=piece) for piece in pieces]
     return fresh
 
 
@@ -112,9 +113,11 @@ def _level(
         for one in fresh
         if not has_no_lot(one.key)
     )
+    followed = reader.pool.count_named(roles)
     users = {
         n: reader.pool.nodes_of(one.key, USED, _meet(one.span, until))
         for n, one in enumerate(fresh)
+        if one.key in followed
     }
     reader.fetch_groups(
         node.event.transformation_id
@@ -122,24 +125,27 @@ def _level(
         for node in nodes
         if node.event.transformation_id is not None
     )
-    steps: list[tuple[Affected, list[Node]]] = []
-    for n, one in enumerate(fresh):
+    steps: list[tuple[Affected, list[Node], list[Share]]] = []
+    for n, nodes in users.items():
+        one = fresh[n]
         groups: dict[tuple[int, int], list[Node]] = {}
-        for user in users[n]:
+        for user in nodes:
             group, split = group_of(reader.pool, user, one.key, until)
             groups.setdefault(group[0].name, group)
             if split:
                 _clear_others(reader, found, user, group)
-        steps += [(one, group) for group in groups.values()]
+        steps += [(one, group, outputs_of(group)) for group in groups.values()]
     reader.fetch(
         Wanted(key=share.key, roles=MADE, to_us=until.to_us)
-        for _, group in steps
-        for share in outputs_of(group)
+        for _, _, outputs in steps
+        for share in outputs
         if not share.instance and not has_no_lot(share.key)
     )
-    following = [made for one, group in steps for made in _made(reader, found, one, group)]
+    makers = reader.pool.count_named(MADE) if steps else {}
+    following = [made for step in steps for made in _made(reader, makers, *step)]
     for one in fresh:
-        following += _commissioned(reader, one, until)
+        if one.key in followed:
+            following += _commissioned(reader, one, until)
     return following
 
 
@@ -148,27 +154,31 @@ def _meet(span: Span, until: Span) -> Span:
 
 
 def _made(
-    reader: Reader, found: Forward, one: Affected, group: Sequence[Node]
+    reader: Reader,
+    makers: Mapping[str, int],
+    one: Affected,
+    group: Sequence[Node],
+    outputs: Sequence[Share],
 ) -> Iterable[Affected]:
-    """Yield what a transformation made of what is affected."""
-    inside, used = {node.name for node in group}, inputs_of(group)
-    for share in outputs_of(group):
-        makers = reader.pool.nodes_of(share.key, MADE, EVER)
-        several = any(node.name not in inside for node in makers)
+    """Yield what a transformation made of what is affected; by output, `makers` counts."""
+    inside = {node.name for node in group}
+    used = [share for share in inputs_of(group) if share.key == one.key]
+    for share in outputs:
         if share.key == one.key:
             continue
-        for edge in edges_into(share, one.key, used, several=several):
-            found.edges.append(edge)
+        several = (makers[share.key] > 1 or IDENTICAL in share.evidence[0].flags) and any(
+            node.name not in inside for node in reader.pool.nodes_of(share.key, MADE, EVER)
+        )
+        for source in used:
             yield Affected(
                 key=share.key,
                 span=Span(share.evidence[0].moment, LAST),
-                precision=worse(one.precision, edge.precision),
-                via=edge.kind,
+                precision=worse(one.precision, precision_of(source, several=several)),
+                via=TRANSFORMED,
                 path=(*one.path, share.key),
-                edge=edge,
                 quantity=share.quantity,
                 uom=share.uom,
-                evidence=edge.evidence,
+                evidence=tuple(dict.fromkeys((*source.evidence, *share.evidence))),
             )
 
 

@@ -131,7 +131,10 @@ class Pool:
         """Return the nodes within `span` that name `key` in one of `roles`, in order."""
         ordered = self._ordered.get((key, roles))
         if ordered is None:
-            ordered = self._ordered[key, roles] = self._sorted(self._contents(key, roles))
+            contents = self._contents(key, roles)
+            if not contents:
+                return []
+            ordered = self._ordered[key, roles] = self._sorted(contents)
         start = bisect_left(ordered, span.start, key=_moment)
         return ordered[start : bisect_right(ordered, span.end, lo=start, key=_moment)]
 
@@ -142,6 +145,19 @@ class Pool:
     def names(self, key: str, roles: frozenset[str]) -> bool:
         """Tell whether any event, retracted ones too, names `key` in one of `roles`."""
         return any(not roles.isdisjoint(one) for _, one in self._filed(key))
+
+    def count_named(self, roles: frozenset[str]) -> dict[str, int]:
+        """Return how many contents name each key in one of `roles`; of what is not read, none.
+
+        Retracted events count too. It looks at all that was read: ask for many keys at once.
+        """
+        self._file_wide()
+        counts: dict[str, int] = {}
+        for key, told in self._by_key.items():
+            count = sum(not roles.isdisjoint(one) for one in told.values())
+            if count:
+                counts[key] = count
+        return counts
 
     def times_of(self, key: str, role: str, within: tuple[int, int]) -> list[int]:
         """Return the instants of all events read that name `key` in `role`, in order.
@@ -186,13 +202,16 @@ class Pool:
         if self._wide:
             self._looked += 1
             if self._looked > NAMES_FILED_MAX:  # Many keys are asked for: it is worth it now.
-                for content, known in self._wide.items():
-                    self._file_keys(content, known)
-                self._wide.clear()
+                self._file_wide()
         yield from self._by_key.get(key, {}).items()
         for content, known in self._wide.items():
             if key in known.roles:
                 yield content, known.roles[key]
+
+    def _file_wide(self) -> None:
+        for content, known in self._wide.items():
+            self._file_keys(content, known)
+        self._wide.clear()
 
     def _file_keys(self, content: bytes, known: KnownEvent) -> None:
         for key, roles in known.roles.items():

@@ -91,6 +91,10 @@ class Reader:
             self.pool.add(self.source.events_of_transformations(new, before_entry=before))
 
     def _new(self, wanted: Iterable[Wanted]) -> list[Wanted]:
-        new = [one for one in dict.fromkeys(wanted) if one not in self.asked]
-        self.asked.update(new)
+        new = []
+        for one in wanted:
+            before = len(self.asked)
+            self.asked.add(one)
+            if len(self.asked) > before:
+                new.append(one)
         return new

@@ -9,6 +9,7 @@ behind it are *at least* so far away.
 Pure: no I/O, no clock, no randomness.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -37,16 +38,21 @@ class Distances:
     breaks: Mapping[str, tuple[Moment, ...]]
     unsure: set[str] = field(default_factory=set)
     """The things whose way to the asked item has a break."""
+    _ordered: dict[str, list[Moment]] = field(default_factory=dict)
+    """Steps and breaks of each thing in order, worked out when it is first asked for."""
 
     def tier_at(self, thing: str, moment: Moment) -> int:
         """Return the number of hand-overs after `moment`, on the way to the asked item."""
-        steps = {*self.steps.get(thing, ()), *self.breaks.get(thing, ())}
-        return self.base.get(thing, 0) + sum(1 for step in steps if step > moment)
+        steps = self._ordered.get(thing)
+        if steps is None:
+            steps = sorted({*self.steps.get(thing, ()), *self.breaks.get(thing, ())})
+            self._ordered[thing] = steps
+        return self.base.get(thing, 0) + len(steps) - bisect_right(steps, moment)
 
     def at_least(self, thing: str, moment: Moment) -> bool:
         """Tell whether there may have been more hand-overs than that."""
-        later = any(step > moment for step in self.breaks.get(thing, ()))
-        return later or thing in self.unsure
+        breaks = self.breaks.get(thing)
+        return thing in self.unsure or bool(breaks and breaks[-1] > moment)
 
 
 def measure_distances(story: Story, custody: Mapping[str, Custody]) -> Distances:
@@ -54,7 +60,7 @@ def measure_distances(story: Story, custody: Mapping[str, Custody]) -> Distances
     distances = Distances(
         {story.root: 0},
         {key: handover_steps(one.handovers) for key, one in custody.items()},
-        {key: tuple(one.breaks) for key, one in custody.items()},
+        {key: tuple(sorted(one.breaks)) for key, one in custody.items()},
     )
     for edge in story.inputs:
         output = story.things.get(edge.output)
@@ -89,15 +95,18 @@ def collect_tiers(
     tiers: dict[tuple[int, str], Tier] = {}
 
     def tier(number: int, party: str) -> Tier:
-        return tiers.setdefault((number, party), Tier(number, party))
+        found = tiers.get((number, party))
+        if found is None:
+            found = tiers[number, party] = Tier(number, party)
+        return found
 
     for key, thing in story.things.items():
         for told in thing.told.values():
-            number = distances.tier_at(key, told.node.moment)
-            row = tier(number, told.node.pin.iss)
+            node = told.node
+            row = tier(distances.tier_at(key, node.moment), node.pin.iss)
             row.items.add(key)
-            row.events.add(told.node.name)
-            row.at_least = row.at_least or distances.at_least(key, told.node.moment)
+            row.events.add(node.name)
+            row.at_least = row.at_least or distances.at_least(key, node.moment)
         for holding in custody[key].holdings if key in custody else ():
             moment = holding.start or holding.evidence[0].moment
             tier(distances.tier_at(key, moment), holding.party).items.add(key)
