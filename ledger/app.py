@@ -7,7 +7,7 @@
 A ledger's folder is described in `docs/reference/ledger-folder.md`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from ledger.federation.cosigning import Cosigning
 from ledger.founding import (
     CAPTURE_KEY_NAME,
     LOG_KEY_NAME,
+    RECEIPT_KEY_NAME,
     Founded,
     Founding,
     FoundingParty,
@@ -40,8 +41,10 @@ from ledger.store.lock import FolderLock
 from ledger.store.log import Log
 from ledger.store.query_names import NameReader
 from ledger.store.query_reader import QueryReader
+from ledger.store.recall import load_state
 from ledger.store.sequencer import Sequencer
 from ledger.tlog.cosignature import MlDsa44Signer
+from ledger.trust.state import KeyRecord
 
 __all__ = [
     "Founded",
@@ -72,6 +75,8 @@ class OpenLedger:
     capture: Reception | None
     """What captures documents; None where the folder has no capture key."""
     cosigning: Cosigning
+    receipt_signer: Signer | None
+    """What signs COSE receipts; None where no such key is enrolled."""
 
 
 @contextmanager
@@ -128,7 +133,29 @@ def open_ledger(
             clockwork=clockwork,
             capture=capture,
             cosigning=cosigning,
+            receipt_signer=_load_receipt_signer(folder, log.keys()),
         )
+
+
+def open_receipt_key(folder: Path, reader: EvidenceReader) -> tuple[Signer, str]:
+    """Return what signs the COSE receipts of the ledger in `folder`, and its origin.
+
+    Raises `RefusedError` where there is no such key or the log has not enrolled it.
+    """
+    origin = load_trust(folder).origin
+    signer = _load_receipt_signer(folder, load_state(reader, origin).keys)
+    if signer is None:
+        raise RefusedError("no-receipt-key", f"{folder} has no receipt key that is enrolled")
+    return signer, origin
+
+
+def _load_receipt_signer(folder: Path, keys: Mapping[bytes, KeyRecord]) -> Signer | None:
+    """Return the key of COSE receipts, if the folder has one that is enrolled as such."""
+    if not (folder / KEYS_NAME / RECEIPT_KEY_NAME).exists():
+        return None
+    signer = _load_key(folder, RECEIPT_KEY_NAME)
+    record = keys.get(signer.kid)
+    return signer if record and record.role == "receipt" and record.is_valid else None
 
 
 def _load_twin(folder: Path) -> MlDsa44Signer | None:
@@ -226,6 +253,7 @@ def serve(
             now_us=clock_us,
             capture=ledger.capture,
             cosigning=ledger.cosigning,
+            receipt_signer=ledger.receipt_signer,
         )
     )
     with bind(settings.host, settings.port) as listener:

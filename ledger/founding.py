@@ -3,8 +3,9 @@
     create_ledger(folder, Founding(origin="tagtrail.example/demo"))
 
 Entry 0 enrols the admin key and entry 1 the recovery key; then come the log's key, the key
-with which the ledger signs what it captures for partners, and the parties that are admitted
-from the start. A ledger's folder is described in `docs/reference/ledger-folder.md`.
+with which the ledger signs what it captures for partners, the one for COSE receipts, and the
+parties that are admitted from the start. A ledger's folder is described in
+`docs/reference/ledger-folder.md`.
 """
 
 import json
@@ -51,6 +52,7 @@ from ledger.tlog.note import Ed25519Signer, NoteSigner, check_key_name, format_v
 
 LOG_KEY_NAME = "log.key"
 CAPTURE_KEY_NAME = "capture.key"
+RECEIPT_KEY_NAME = "receipt.key"
 GATEWAY_NAME = "gateway"
 PASSPHRASE_BYTES = 32
 SEED_BYTES = 32
@@ -203,7 +205,11 @@ class _Founder:
             "capture", self._operator, folder / KEYS_NAME / CAPTURE_KEY_NAME
         )
         capture.grade_max = DOCUMENT_GRADE
-        statements = [admin.enrol(each) for each in (admin, recovery, log, capture)]
+        receipt = self._make_voice(
+            "receipt", self._operator, folder / KEYS_NAME / RECEIPT_KEY_NAME
+        )
+        founders = (admin, recovery, log, capture, receipt)
+        statements = [admin.enrol(each) for each in founders]
         for party in self._founding.parties:
             statements += self._admit(admin, party)
         undo = create_log(

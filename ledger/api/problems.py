@@ -61,6 +61,7 @@ EVENT_EXISTS = ProblemType(
     "Another event has that eventID already",
     "ResourceAlreadyExistsException",
 )
+NO_RECEIPT = ProblemType("no-receipt-key", 501, "The ledger has no key to sign receipts with")
 NO_CAPTURE = ProblemType(
     "no-capture-key",
     501,

@@ -35,7 +35,7 @@ router = APIRouter()
 @router.get("/checkpoint", response_model=None)
 async def get_checkpoint(request: Request) -> Response:
     """Return the newest signed note."""
-    _, note = _newest(served(request))
+    _, note = newest_checkpoint(served(request))
     return PlainTextResponse(note, headers=FOR_A_SECOND)
 
 
@@ -44,7 +44,7 @@ async def get_tile(request: Request, path: str) -> Response:
     """Return a tile or an entry bundle."""
     tile = parse_tile_path(f"tile/{path}")
     ledger = served(request)
-    size, _ = _newest(ledger)
+    size, _ = newest_checkpoint(ledger)
     if tile_width(tile.level or 0, tile.index, TreeSize(size)) < tile.width:
         raise ProblemError(
             NOT_FOUND, f"{tile} is not part of the newest checkpoint's tree of size {size}"
@@ -61,7 +61,7 @@ async def get_proof(request: Request, index: str) -> Response:
     """
     ledger = served(request)
     number = parse_decimal(index, "index")
-    size, note = _newest(ledger)
+    size, note = newest_checkpoint(ledger)
     asked = request.query_params.get("size")
     if asked is not None:
         size = parse_decimal(asked, "size")
@@ -70,7 +70,7 @@ async def get_proof(request: Request, index: str) -> Response:
             raise ProblemError(NOT_FOUND, f"there is no checkpoint of size {size}")
         note = stored
     if number >= size:
-        _refuse_uncovered(ledger, number, size)
+        refuse_uncovered(ledger, number, size)
     text = await run_in_threadpool(_prove, ledger, number, note)
     return PlainTextResponse(text, headers=FOR_EVER if asked else FOR_A_SECOND)
 
@@ -79,7 +79,7 @@ async def get_proof(request: Request, index: str) -> Response:
 async def get_consistency(request: Request) -> Response:
     """Return the proof that the tree of size `old` begins the tree of size `new`."""
     ledger = served(request)
-    newest, _ = _newest(ledger)
+    newest, _ = newest_checkpoint(ledger)
     old = parse_decimal(request.query_params.get("old", ""), "old")
     new = parse_decimal(request.query_params.get("new", str(newest)), "new")
     if new > newest:
@@ -93,14 +93,16 @@ async def get_consistency(request: Request) -> Response:
     )
 
 
-def _newest(ledger: Served) -> tuple[int, bytes]:
+def newest_checkpoint(ledger: Served) -> tuple[int, bytes]:
+    """Return size and note of the newest checkpoint, or raise the problem `not-yet`."""
     newest = ledger.checkpoint()
     if newest is None:
         raise ProblemError(NOT_YET, "nothing is published yet", retry_after_s=NEXT_CHECKPOINT_S)
     return newest
 
 
-def _refuse_uncovered(ledger: Served, index: int, size: int) -> None:
+def refuse_uncovered(ledger: Served, index: int, size: int) -> None:
+    """Raise the problem that says why the checkpoint of `size` shows no entry `index`."""
     if index < ledger.log.size:
         raise ProblemError(
             NOT_YET,

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from ledger.api.page_token import ReleasedTokens
 from ledger.capture.reception import Reception
+from ledger.cose import Signer
 from ledger.federation.cosigning import Cosigning
 from ledger.store.evidence import EvidenceReader
 from ledger.store.index_source import IndexReader
@@ -23,7 +24,8 @@ class Served:
     `checkpoint` returns size and note of the newest published checkpoint, or None before
     the first; `indexed` how many entries the index has followed; `now_us` the clock;
     `capture` is what captures documents, None where the ledger has no key for that;
-    `cosigning` is who asks the witnesses; `released` are page tokens that were given back.
+    `cosigning` is who asks the witnesses; `receipt_signer` is the key of COSE receipts, None
+    where the ledger has none that is enrolled; `released` are page tokens that were given back.
     """
 
     log: Log
@@ -38,6 +40,7 @@ class Served:
     capture: Reception | None = None
     cosigning: Cosigning | None = None
     released: ReleasedTokens = field(default_factory=ReleasedTokens)
+    receipt_signer: Signer | None = None
 
 
 def served(request: Request) -> Served:

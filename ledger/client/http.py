@@ -151,8 +151,18 @@ class CaptureClient:
 
         Raises `LedgerUnavailableError` while no checkpoint covers the entry.
         """
+        return self._get_once_covered(f"/log/proof/{index}")
+
+    def fetch_cose_receipt(self, index: int) -> bytes:
+        """Return the COSE receipt of the entry at `index`, not verified.
+
+        Raises `LedgerUnavailableError` while no checkpoint covers the entry.
+        """
+        return self._get_once_covered(f"/log/receipt/{index}")
+
+    def _get_once_covered(self, path: str) -> bytes:
         try:
-            return self._get(f"/log/proof/{index}")
+            return self._get(path)
         except LedgerRefusedError as error:
             if error.problem == NOT_YET:
                 raise LedgerUnavailableError(error.detail, is_not_yet=True) from error

@@ -146,12 +146,22 @@ def verify_inclusion(
     proof: Sequence[Hash], *, leaf: Hash, index: LeafIndex, size: TreeSize, root: Hash
 ) -> None:
     """Raise unless `proof` shows `leaf` at `index` in the tree of `size` under `root`."""
+    match_roots(signed=root, computed=inclusion_root(proof, leaf=leaf, index=index, size=size))
+
+
+def inclusion_root(
+    proof: Sequence[Hash], *, leaf: Hash, index: LeafIndex, size: TreeSize
+) -> Hash:
+    """Return the root of the tree of `size` to which `proof` leads from `leaf` at `index`.
+
+    Raises `ProofShapeError` for a proof of another length, or no such leaf.
+    """
     if not 0 <= index < size:
         raise ProofShapeError(f"no leaf {index} in a tree of size {size}")
     computed = leaf
     for sibling, on_left in zip(proof, _sides(index, size - 1, len(proof)), strict=True):
         computed = node_hash(sibling, computed) if on_left else node_hash(computed, sibling)
-    match_roots(signed=root, computed=computed)
+    return computed
 
 
 def verify_consistency(
