@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger.capture.reception import Reception
 from ledger.config import KEYS_NAME, ServeSettings, find_passphrase, load_trust
 from ledger.cose import Signer
 from ledger.errors import RefusedError
+from ledger.federation.anchoring import Anchored, Followed, Follower, anchor
 from ledger.federation.cosigning import Cosigning
 from ledger.founding import (
     CAPTURE_KEY_NAME,
@@ -45,6 +47,9 @@ from ledger.store.recall import load_state
 from ledger.store.sequencer import Sequencer
 from ledger.tlog.cosignature import MlDsa44Signer
 from ledger.trust.state import KeyRecord
+
+if TYPE_CHECKING:
+    from ledger.federation.timestamps import Stamper
 
 __all__ = [
     "Founded",
@@ -119,6 +124,10 @@ def open_ledger(
         stack.callback(clockwork.stop)
         sequencer = Sequencer(log)
         stack.callback(sequencer.stop)
+        stack.callback(Follower(log, folder).stop)
+        stamper = _open_stamper(folder, settings, clockwork)
+        if stamper is not None:
+            stack.callback(stamper.stop)
         capture = _open_capture(home, log, sequencer, reader)
         if capture is not None:
             stack.callback(capture.stop)
@@ -171,6 +180,19 @@ def _load_key(folder: Path, name: str) -> Signer:
     return load_signer(path, find_passphrase(folder) if needs_passphrase(path) else b"")
 
 
+def _open_stamper(
+    folder: Path, settings: ServeSettings, clockwork: Clockwork
+) -> "Stamper | None":
+    """Return what has a checkpoint dated once a day, where the settings name an authority."""
+    if not settings.authority or settings.authority_root is None:
+        return None
+    # Only here, because only who asks for timestamps needs that package.
+    from ledger.federation.timestamps import Stamper, load_roots  # noqa: PLC0415
+
+    roots = load_roots(settings.authority_root)
+    return Stamper(folder, clockwork.newest_checkpoint, settings.authority, roots)
+
+
 def _open_capture(
     home: Home, log: Log, sequencer: Sequencer, reader: IndexReader
 ) -> Reception | None:
@@ -186,6 +208,27 @@ def _open_capture(
         signer=_load_key(home.folder, CAPTURE_KEY_NAME),
         now_us=clock_us,
     )
+
+
+def follow_now(
+    folder: Path, followed: Followed, *, now_us: Callable[[], int]
+) -> Anchored | None:
+    """Anchor a followed log in the ledger in `folder`; None where a server has that."""
+    try:
+        log = Log(
+            folder,
+            load_trust(folder).origin,
+            now_us=now_us,
+            log_key=_load_key(folder, LOG_KEY_NAME),
+        )
+    except RefusedError as error:
+        if error.check == "lock":
+            return None
+        raise
+    try:
+        return anchor(log, followed, folder)
+    finally:
+        log.close()
 
 
 @contextmanager

@@ -33,7 +33,9 @@ class ServeSettings:
 
     Witnesses have `cosign_wait_s` to cosign a checkpoint; one that then lacks the quorum is
     published only with `publish_lacking`. `database` is the URL of the PostgreSQL database,
-    where it is not the one that the folder names.
+    where it is not the one that the folder names. `authority` is the URL of who dates a
+    checkpoint a day (RFC 3161), `authority_root` the PEM file of its root; nobody does
+    without them.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +46,8 @@ class ServeSettings:
     cosign_wait_s: float = 2.0
     publish_lacking: bool = False
     database: str = ""
+    authority: str = ""
+    authority_root: Path | None = None
 
     def __post_init__(self) -> None:
         """Raise `ParseError` for a port that does not exist or a clock that stands still."""

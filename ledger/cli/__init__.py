@@ -28,7 +28,8 @@ EXIT_USAGE_OF = {"verify": 4}
 
 COMMANDS = (
     *("init", "serve", "capture", "keys", "export"),
-    *("trace", "recall", "bundle", "proof", "erase", "verify", "witness"),
+    *("trace", "recall", "bundle", "proof", "erase", "verify"),
+    *("witness", "follow", "timestamp"),
 )
 ENTRY_POINT_GROUP = "tagtrail.commands"
 _OURS = ("ledger", "ingest", "device_sim")

@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from ledger.errors import ParseError
+
 app = typer.Typer()
 
 
 @app.command()
-def serve(  # noqa: PLR0913 - one argument an option
+def serve(  # noqa: PLR0913 - one for each option
     *,
     folder: Annotated[Path, typer.Option("--dir", help="The ledger's folder.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -32,6 +34,12 @@ def serve(  # noqa: PLR0913 - one argument an option
             help="The PostgreSQL database; by default the one that the folder names.",
         ),
     ] = "",
+    tsa: Annotated[
+        str, typer.Option(help="Who dates a checkpoint once a day: an RFC 3161 URL.")
+    ] = "",
+    tsa_root: Annotated[
+        Path | None, typer.Option(help="The root certificate of --tsa, PEM.")
+    ] = None,
 ) -> None:
     """Serve a ledger until SIGTERM or Ctrl-C.
 
@@ -45,6 +53,8 @@ def serve(  # noqa: PLR0913 - one argument an option
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    if bool(tsa) != bool(tsa_root):
+        raise ParseError("--tsa", "give --tsa and --tsa-root together")
     settings = ServeSettings(
         host=host,
         port=port,
@@ -52,6 +62,8 @@ def serve(  # noqa: PLR0913 - one argument an option
         cosign_wait_s=cosign_wait,
         publish_lacking=publish_lacking,
         database=database,
+        authority=tsa,
+        authority_root=tsa_root,
     )
     with open_ledger(folder, settings) as ledger:
         serve_ledger(ledger, settings, on_listening=_say_listening)

@@ -192,13 +192,14 @@ class Batch:
             epoch=record.epoch,
         )
         with suppress(TagtrailError):  # Without a say (any more) the log can only refuse.
-            self._say(Equivocation(first_index, second.raw))
+            self.say(Equivocation(first_index, second.raw))
             if record.is_valid:
-                self._say(suspension)
+                self.say(suspension)
 
-    def _say(self, body: Body) -> None:
-        """Append a statement of the log itself."""
-        assert self._log_key is not None
+    def say(self, body: Body) -> Receipt:
+        """Append a statement of the log itself, or raise `RefusedError`."""
+        if self._log_key is None:
+            raise RefusedError("kid", "the log has no key of its own here")
         own = self._state.keys.get(self._log_key.kid)
         head = self._state.chains.get(self._log_key.kid)
         if own is None or head is None:
@@ -211,4 +212,4 @@ class Batch:
         )
         statement = parse_statement(raw)
         authorise(self._state, statement, self.end.size, self, signature_verified=True)
-        self._append(statement)
+        return Receipt(self._append(statement), statement.id, known=False)

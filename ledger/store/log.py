@@ -22,7 +22,7 @@ from pathlib import Path
 from ledger.cose import Signer
 from ledger.entry import parse_entry
 from ledger.errors import RefusedError
-from ledger.statement import NO_HASH, Statement, parse_statement
+from ledger.statement import NO_HASH, Body, Statement, parse_statement
 from ledger.store.batch import Batch, LogEnd, Receipt, Rows
 from ledger.store.database import Where, create_evidence, home_of, open_evidence
 from ledger.store.dialect import Connection, Database, StorageError
@@ -155,13 +155,28 @@ class Log:
         acknowledged: the transaction may be on the disk or not, and this `Log` is closed
         for writing.
         """
+        return self._write(lambda batch: [_outcome(batch, one) for one in submissions])
+
+    def say(self, body: Body) -> Receipt:
+        """Append a statement of the log itself, durably; any thread may ask for it.
+
+        Raises `RefusedError` where the rules do not admit it; then nothing is written.
+        Otherwise as `append`.
+        """
+        (outcome,) = self._write(lambda batch: [_said(batch, body)])
+        if isinstance(outcome, RefusedError):
+            raise outcome
+        return outcome
+
+    def _write(self, fill: Callable[[Batch], list[Outcome]]) -> list[Outcome]:
+        """Let `fill` put rows into a batch, and commit them; return what it returned."""
         with self._write_lock:
             if self._broken is not None:
                 raise StorageError(f"the log takes nothing after: {self._broken}")
             self._state.begin()
             try:
                 batch = self._open_batch()
-                outcomes = [_outcome(batch, one) for one in submissions]
+                outcomes = fill(batch)
                 if batch.rows.entries:
                     self._commit(batch)
             except BaseException as error:
@@ -243,6 +258,13 @@ class Log:
 def _outcome(batch: Batch, submission: VerifiedSubmission) -> Outcome:
     try:
         return batch.take(submission)
+    except RefusedError as refused:
+        return refused
+
+
+def _said(batch: Batch, body: Body) -> Outcome:
+    try:
+        return batch.say(body)
     except RefusedError as refused:
         return refused
 
