@@ -123,6 +123,7 @@ def test_keys_tell_where_every_chain_stands(server: Server) -> None:
         "recovery",
         "log",
         "capture",
+        "receipt",
         "party",
         "gateway",
     ]
