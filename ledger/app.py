@@ -45,6 +45,9 @@ from ledger.store.query_names import NameReader
 from ledger.store.query_reader import QueryReader
 from ledger.store.recall import load_state
 from ledger.store.sequencer import Sequencer
+from ledger.store.standing import StandingQueries
+from ledger.subscriptions.dispatcher import DeliverySettings, Dispatcher
+from ledger.subscriptions.guard import parse_networks
 from ledger.tlog.cosignature import MlDsa44Signer
 from ledger.trust.state import KeyRecord
 
@@ -76,6 +79,8 @@ class OpenLedger:
     reader: IndexReader
     queries: QueryReader
     names: NameReader
+    standing: StandingQueries
+    dispatcher: Dispatcher
     clockwork: Clockwork
     capture: Reception | None
     """What captures documents; None where the folder has no capture key."""
@@ -116,10 +121,14 @@ def open_ledger(
         reader = IndexReader(home)
         stack.callback(reader.close)
         log.on_erased = reader.forget
-        queries = QueryReader(folder)
+        queries = QueryReader(home)
         stack.callback(queries.close)
-        names = NameReader(folder)
+        names = NameReader(home)
         stack.callback(names.close)
+        standing = StandingQueries(folder)
+        stack.callback(standing.close)
+        dispatcher = _dispatch(log, standing, queries, settings)
+        stack.callback(dispatcher.stop)
         clockwork = Clockwork(log, publisher, index, settings)
         stack.callback(clockwork.stop)
         sequencer = Sequencer(log)
@@ -139,6 +148,8 @@ def open_ledger(
             reader=reader,
             queries=queries,
             names=names,
+            standing=standing,
+            dispatcher=dispatcher,
             clockwork=clockwork,
             capture=capture,
             cosigning=cosigning,
@@ -191,6 +202,24 @@ def _open_stamper(
 
     roots = load_roots(settings.authority_root)
     return Stamper(folder, clockwork.newest_checkpoint, settings.authority, roots)
+
+
+def _dispatch(
+    log: Log, standing: StandingQueries, queries: QueryReader, settings: ServeSettings
+) -> Dispatcher:
+    """Start to send subscribers what they asked for."""
+
+    def prefixes() -> tuple[str, ...]:
+        return tuple(sorted({one for key in log.keys().values() for one in key.prefixes}))
+
+    networks = parse_networks(settings.callback_networks)
+    return Dispatcher(
+        standing,
+        queries,
+        now_us=clock_us,
+        prefixes=prefixes,
+        settings=DeliverySettings(networks=networks),
+    )
 
 
 def _open_capture(
@@ -291,6 +320,8 @@ def serve(
             index=ledger.reader,
             queries=ledger.queries,
             names=ledger.names,
+            standing=ledger.standing,
+            dispatcher=ledger.dispatcher,
             checkpoint=ledger.clockwork.newest_checkpoint,
             indexed=lambda: ledger.index.next_index,
             now_us=clock_us,

@@ -43,6 +43,8 @@ class ServeSettings:
     publish_every_s: float = 1.0
     publish_idle_s: float = 3600.0
     follow_every_s: float = 0.05
+    callback_networks: tuple[str, ...] = ()
+    """Networks besides the public ones that subscribers may be in, such as 10.0.0.0/8."""
     cosign_wait_s: float = 2.0
     publish_lacking: bool = False
     database: str = ""

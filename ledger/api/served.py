@@ -15,6 +15,8 @@ from ledger.store.log import Log
 from ledger.store.query_names import NameReader
 from ledger.store.query_reader import QueryReader
 from ledger.store.sequencer import Sequencer
+from ledger.store.standing import StandingQueries
+from ledger.subscriptions.dispatcher import Dispatcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,8 @@ class Served:
     the first; `indexed` how many entries the index has followed; `now_us` the clock;
     `capture` is what captures documents, None where the ledger has no key for that;
     `cosigning` is who asks the witnesses; `receipt_signer` is the key of COSE receipts, None
-    where the ledger has none that is enrolled; `released` are page tokens that were given back.
+    where the ledger has none that is enrolled; `released` are page tokens that were given back,
+    `streams` the connections over which events are streamed.
     """
 
     log: Log
@@ -37,10 +40,13 @@ class Served:
     now_us: Callable[[], int]
     queries: QueryReader
     names: NameReader
+    standing: StandingQueries
+    dispatcher: Dispatcher
     capture: Reception | None = None
     cosigning: Cosigning | None = None
     released: ReleasedTokens = field(default_factory=ReleasedTokens)
     receipt_signer: Signer | None = None
+    streams: set[int] = field(default_factory=set)
 
 
 def served(request: Request) -> Served:

@@ -17,6 +17,13 @@ def serve(  # noqa: PLR0913 - one for each option
     folder: Annotated[Path, typer.Option("--dir", help="The ledger's folder.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on; 0 takes any.")] = 8080,
+    callback_network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A network that subscribers may be in beside the public ones, such as "
+            "127.0.0.0/8 or 10.1.0.0/16; may be given more than once."
+        ),
+    ] = None,
     publish_every: Annotated[
         float, typer.Option(help="Seconds between two checkpoints while there is news.")
     ] = 1.0,
@@ -59,6 +66,7 @@ def serve(  # noqa: PLR0913 - one for each option
         host=host,
         port=port,
         publish_every_s=publish_every,
+        callback_networks=tuple(callback_network or ()),
         cosign_wait_s=cosign_wait,
         publish_lacking=publish_lacking,
         database=database,

@@ -126,6 +126,12 @@ class QueryReader:
             return found[:limit], found[limit - 1].eid + 1
         return found, below if search.ended else (search.last or (0, floor - 1))[1] + 1
 
+    def find_recorded(self, us: int) -> int:
+        """Return the first row id of an event recorded at `us` or later."""
+        below = below_entry(self.size())
+        with self.index.lend() as connection:
+            return _first_recorded(connection, us, below)
+
     def _page(self, query: Query, want: int, position: Position | None) -> Page:
         walk = self._walk(query, position)
         search = _Search(self, query, walk)
