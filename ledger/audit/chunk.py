@@ -38,7 +38,7 @@ from ledger.epcis.parts import (
 )
 from ledger.errors import ParseError, VerificationError
 from ledger.projection import ShownEvent, parse_shown
-from ledger.tlog.merkle import Hash
+from ledger.tlog.merkle import Hash, leaf_hash
 
 CHUNK_COUNT_MAX = 512
 CHUNK_BYTES_MAX = 1024 * 1024
@@ -142,6 +142,9 @@ class _EventReader:
         self.whole = self.withheld = 0
         self.cited: list[tuple[int, bytes]] = []
         self._epcis = epcis
+        self._known: list[dict[bytes | None, dict[str, object]]] = [
+            {None: {}} for _ in range(PART_COUNT)
+        ]
 
     def read(self, job: CaptureJob) -> bool:
         """Tell whether the events are all as they should be."""
@@ -165,7 +168,7 @@ class _EventReader:
             digest = cited_in(fields) if EVIDENCE_FIELD in fields else None
             if digest is not None:
                 cited.append((job.at, digest))
-        if events_root([Hash(stored) for stored, _ in job.events]) != job.root:
+        if _root_of(job.events) != job.root:
             return False
         self.cited += cited
         self.whole += whole
@@ -186,13 +189,35 @@ class _EventReader:
         return join_parts(shown.parts)
 
     def _read_parts(self, parts: Sequence[bytes | None]) -> Mapping[str, object]:
-        """Return the fields of a whole event, or raise `ParseError`."""
-        fields = read_parts(parts)
-        if fields is None:
-            fields = join_parts(parts)
-        if self._epcis:
-            parse_event(fields)
+        """Return the fields of a whole event, or raise `ParseError`.
+
+        Without `epcis` those of part 7 are enough: all parts are read, for their spelling.
+        Most parts of most events were read before; what was read is never changed.
+        """
+        known = self._known
+        new = [n for n, part in enumerate(parts) if part is not None and part not in known[n]]
+        if new:
+            read = read_parts(parts, new)
+            if read is None:
+                fields = join_parts(parts)
+                if self._epcis:
+                    parse_event(fields)
+                return fields
+            for n, item in zip(new, read, strict=True):
+                known[n][parts[n]] = item
+        if not self._epcis:
+            return known[_OTHER][parts[_OTHER]]
+        fields = {}
+        for part, items in zip(parts, known, strict=True):
+            fields.update(items[part])
+        parse_event(fields)
         return fields
+
+
+def _root_of(events: Sequence[tuple[bytes, bytes]]) -> Hash:
+    if len(events) == 1:
+        return leaf_hash(events[0][0])
+    return events_root([Hash(stored) for stored, _ in events])
 
 
 def split_whole(data: bytes) -> list[bytes | None] | None:
@@ -203,37 +228,41 @@ def split_whole(data: bytes) -> list[bytes | None] | None:
     if data[:3] != _WHOLE_START or data[_KEY_END:_PARTS_AT] != _PARTS_HEAD:
         return None
     parts: list[bytes | None] = []
-    at, size = _PARTS_AT, len(data)
-    while len(parts) < PART_COUNT and at < size:
-        head = data[at]
-        if head == _NULL:
-            parts.append(None)
-            at += 1
-            continue
-        if _BYTES_0 < head < _BYTES_8:
-            start, count, least = at + 1, head - _BYTES_0, 1
-        elif head == _BYTES_8:
-            start, count, least = at + 2, int.from_bytes(data[at + 1 : at + 2], "big"), 24
-        elif head == _BYTES_16:
-            start, count, least = at + 3, int.from_bytes(data[at + 1 : at + 3], "big"), 256
-        else:
-            return None
-        if count < least:
-            return None
-        at = start + count
-        parts.append(data[start:at])
-    return parts if at == size and len(parts) == PART_COUNT else None
+    at = _PARTS_AT
+    try:
+        for _ in range(PART_COUNT):
+            head = data[at]
+            if head == _BYTES_8:
+                start, count, least = at + 2, data[at + 1], 24
+            elif head == _NULL:
+                parts.append(None)
+                at += 1
+                continue
+            elif head == _BYTES_16:
+                start, count, least = at + 3, data[at + 1] << 8 | data[at + 2], 256
+            else:
+                start, count, least = at + 1, head - _BYTES_0, 1
+                if count >= 24:  # noqa: PLR2004 - the next heads mean something else
+                    return None
+            if count < least:
+                return None
+            at = start + count
+            parts.append(data[start:at])
+    except IndexError:
+        return None
+    return parts if at == len(data) else None
 
 
-def read_parts(parts: Sequence[bytes | None]) -> dict[str, object] | None:
-    """Return the fields of the eight `parts` if they are spelled as usual, else None.
+def read_parts(
+    parts: Sequence[bytes | None], numbers: Sequence[int]
+) -> list[dict[str, object]] | None:
+    """Return the fields of each of these `parts` if they are spelled as usual, else None.
 
     What a strict and quick reader writes again with the same bytes holds no key twice and
     nothing else that `ledger.epcis.parts.check_part` refuses, but the depth and the fields'
     places, which are looked at here.
     """
-    numbers = [n for n, part in enumerate(parts) if part is not None]
-    present = [part for part in parts if part is not None]
+    present = [part for n in numbers if (part := parts[n]) is not None]
     text = b",".join(present)
     if len(text) > PART_BYTES_MAX or text.count(b"[") + text.count(b"{") > PART_DEPTH_MAX:
         return None
@@ -243,10 +272,8 @@ def read_parts(parts: Sequence[bytes | None]) -> dict[str, object] | None:
         return None
     if len(items) != len(present):
         return None
-    fields: dict[str, object] = {}
     for n, item, part in zip(numbers, items, present, strict=True):
         placed = _NOT_OTHER.isdisjoint(item) if n == _OTHER else _FIELDS[n] >= item.keys()
         if not item or not placed or _ENCODER.encode(item) != part:
             return None
-        fields.update(item)
-    return fields
+    return items

@@ -79,9 +79,6 @@ class EventAudit:
 
         None, and nothing is taken, if they are not: `check_entry` says why.
         """
-        before = self.rows.peek()
-        if before is not None and not _reaches(before, index):
-            return None
         return self.rows.take_capture(index, body.count)
 
     def check_odd(

@@ -73,13 +73,19 @@ class Handout:
         jobs = filling.chunk.captures
         jobs.append(CaptureJob(len(jobs), statement.body.root, events, prefixes))
         filling.captured.append((index, statement))
-        filling.size += sum([len(data) for _, data in events])
+        for _, data in events:
+            filling.size += len(data)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what was taken on is enough to start on it."""
+        filling = self._open
+        count = len(filling.signed) + len(filling.captured)
+        return count >= CHUNK_COUNT_MAX or filling.size >= CHUNK_BYTES_MAX
 
     def go_on(self) -> Iterator[Finding]:
         """Start on what was taken on if it is enough; yield what comes back meanwhile."""
-        filling = self._open
-        count = len(filling.signed) + len(filling.captured)
-        if count < CHUNK_COUNT_MAX and filling.size < CHUNK_BYTES_MAX:
+        if not self.is_full:
             return
         self._start()
         if len(self._waiting) > CHUNKS_WAITING_MAX:

@@ -67,6 +67,10 @@ class LogAudit:
         self._progress = progress
         self._index = index
         self._judge = judge
+        has_events = "event" in evidence.tables
+        self._hands_out = has_events and index is None and not self._scope.wants(15)
+        self._judges = self._scope.wants(11, 13)
+        self._looks_up = LOOKUPS.issubset(evidence.tables)
         self._seen: Claim | None = None
         self._start = 0
         self._previous = NO_HASH
@@ -155,7 +159,7 @@ class LogAudit:
         checkpoints = chain.from_iterable(self._evidence.batches("checkpoint", self._start))
         before = self._seen if self._start else None
         roots = Roots(checkpoints, claims, self._trust, believed=before)
-        if LOOKUPS.issubset(self._evidence.tables):
+        if self._looks_up:
             self._statements.has_note = lambda n: n <= self._start or roots.has_row(n)
         reader = RunReader(
             self._evidence.batches("entry", self._start),
@@ -206,14 +210,18 @@ class LogAudit:
             return
         together = zip(run.entries, run.statements, run.leaves, strict=True)
         for index, (entry, statement, leaf) in enumerate(together, start=run.first):
-            yield from self._statements.check_one(index, entry, statement, leaf)
-            yield from self._check_events(index, entry, statement)
+            found = self._statements.check_one(index, entry, statement, leaf)
+            if found:
+                yield from found
+            if self._hand_out(index, statement):
+                if self._handout.is_full:
+                    yield from self._handout.go_on()
+            else:
+                yield from self._check_events(index, entry, statement)
         self._statements.pass_time(run.entries[-1].record_time_us)
-        if LOOKUPS.issubset(self._evidence.tables):
-            for table, lookup in self._lookups.items():
-                numbered = enumerate(run.statements, start=run.first)
-                rows = [rows_of(table, index, statement) for index, statement in numbered]
-                yield from lookup.compare_run(run.first, rows)
+        if self._looks_up:
+            for lookup in self._lookups.values():
+                yield from lookup.compare_run(run.first, run.statements)
         if self.tree.size == self._pause:
             self.folded = self._fold(run)
 
@@ -236,23 +244,26 @@ class LogAudit:
         if not self._scope.statements:
             return
         yield from self._statements.check(linked)
-        if LOOKUPS.issubset(self._evidence.tables):
+        if self._looks_up:
             for table, lookup in self._lookups.items():
                 rows = None if statement is None else rows_of(table, index, statement)
                 yield from lookup.compare(index, rows)
-        yield from self._check_events(index, linked.entry, statement)
+        if self._hand_out(index, statement):
+            yield from self._handout.go_on()
+        else:
+            yield from self._check_events(index, linked.entry, statement)
 
     def _check_events(
         self, index: int, entry: Entry | None, statement: Statement | None
     ) -> Iterator[Finding]:
-        """Check the events of entry `index`, here or by whoever judges chunks."""
+        """Check the events of entry `index`, which are not handed out, here."""
         if statement is not None:
             self.summary.statements[statement.sub] += 1
             yield from self._take_notice(index, statement)
         if "event" not in self._evidence.tables:
             body = statement.body if statement is not None else None
             self._events.counts.skipped += body.count if isinstance(body, Capture) else 0
-        elif not self._hand_out(index, statement):
+        else:
             self._events.prefixes = self._prefixes(statement)
             yield from self._events.check_entry(index, statement)
             self._take_shown(index, statement)
@@ -271,15 +282,18 @@ class LogAudit:
 
     def _hand_out(self, index: int, statement: Statement | None) -> bool:
         """Give the events of a capture to whoever judges chunks, if they can be given."""
-        if self._index is not None or self._story is not None or statement is None:
+        if statement is None or not self._hands_out:
             return False
         body = statement.body
-        if not isinstance(body, Capture):
+        if type(body) is not Capture:
             return False
         events = self._events.take_capture(index, body)
+        if events is None:
+            return False
+        self.summary.statements[statement.sub] += 1
         if not events:
-            return events is not None
-        if self._scope.wants(11, 13) and self._scope.draws(index):
+            return True
+        if self._judges and self._scope.draws(index):
             self._handout.add_capture(index, statement, events, self._prefixes(statement))
         else:
             self._events.counts.skipped += len(events)
@@ -326,7 +340,7 @@ class LogAudit:
             yield from self.tree.check_partial(evidence.fetch_partial)
         yield from self._handout.finish()
         if scope.statements:
-            if LOOKUPS.issubset(evidence.tables):
+            if self._looks_up:
                 for lookup in self._lookups.values():
                     yield from lookup.finish()
             if "event" in evidence.tables:

@@ -14,7 +14,7 @@ from ledger.audit.finding import Finding
 from ledger.audit.rows import Batches, Cursor
 from ledger.audit.stored import TABLES, check_row, describe_row, row_index
 from ledger.projection import event_row_id
-from ledger.statement import Erasure, Statement
+from ledger.statement import Capture, Erasure, Statement
 from ledger.trust.state import kids_about
 
 CHECK_OF_LOOKUP = MappingProxyType({"chain": 10, "key_entry": 9, "notice": 11})
@@ -30,14 +30,22 @@ class Lookup:
         self._idx = [column.name for column in TABLES[table]].index("idx")
         self._rows = Cursor(batches)
 
-    def compare_run(
-        self, first: int, expected: Sequence[Sequence[tuple[object, ...]]]
-    ) -> Iterator[Finding]:
-        """Yield how the rows about entries from `first` on differ from those `expected`."""
-        if self._rows.take_same([row for rows in expected for row in rows]):
+    def compare_run(self, first: int, statements: Sequence[Statement]) -> Iterator[Finding]:
+        """Yield how the rows about entries from `first` on differ from what they should be."""
+        numbered = enumerate(statements, start=first)
+        if self._table == "chain":
+            rows: list[tuple[object, ...]] = [(s.kid, s.epoch, s.seq, n) for n, s in numbered]
+        else:  # Hardly any entry has one.
+            rows = [
+                row
+                for n, s in numbered
+                if type(s.body) is not Capture
+                for row in rows_of(self._table, n, s)
+            ]
+        if self._rows.take_same(rows):
             return
-        for index, rows in enumerate(expected, start=first):
-            yield from self.compare(index, rows)
+        for index, statement in enumerate(statements, start=first):
+            yield from self.compare(index, rows_of(self._table, index, statement))
 
     def compare(
         self, index: int, expected: Sequence[tuple[object, ...]] | None

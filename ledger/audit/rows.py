@@ -53,29 +53,22 @@ class Cursor:
     def take_capture(self, index: int, count: int) -> list[tuple[bytes, bytes]] | None:
         """Take (commitment, data) of the `count` events of entry `index`, all there and whole.
 
-        Returns None, and takes nothing, if the rows (idx, position, commitment, data) are not
-        just that, or are too many or too long to be held at once.
+        Returns None, and takes nothing, if the next rows (idx, position, commitment, data) are
+        not just that, or are too many or too long to be held at once.
         """
-        if count > EVENTS_AT_ONCE_MAX or not self._fill(count, EVENT_BYTES_AT_ONCE_MAX):
+        if count > EVENTS_AT_ONCE_MAX:
             return None
-        rows = self._held[self._at : self._at + count]
-        events: list[tuple[bytes, bytes]] = []
-        held = 0
-        for at, (row_index, position, commitment, data) in enumerate(rows):
-            if row_index != index or position != at:
+        end = self._at + count
+        if end >= len(self._held):  # The row after them is wanted, too.
+            self._fill(count + 1, EVENT_BYTES_AT_ONCE_MAX)
+            end = self._at + count
+            if end > len(self._held):
                 return None
-            if type(commitment) is not bytes or type(data) is not bytes:
-                return None
-            if len(commitment) != HASH_SIZE or len(data) > EVENT_READ_BYTES_MAX:
-                return None
-            held += len(data)
-            events.append((commitment, data))
-        self._at += count
-        after = self.peek()
-        if held > EVENT_BYTES_AT_ONCE_MAX or (after is not None and after[0] == index):
-            self._held[: self._at] = rows
-            self._at = 0
+        if end < len(self._held) and self._held[end][0] == index:
             return None
+        events = _as_capture(self._held[self._at : end], index)
+        if events is not None:
+            self._at = end
         return events
 
     def rest(self) -> Iterator[Row]:
@@ -101,3 +94,22 @@ class Cursor:
     def _held_bytes(self) -> int:
         values = (row[-1] for row in self._held[self._at :])
         return sum([len(value) for value in values if isinstance(value, bytes | str)])
+
+
+def _as_capture(rows: Sequence[Row], index: int) -> list[tuple[bytes, bytes]] | None:
+    """Return (commitment, data) of `rows` if they are those of entry `index`, and short."""
+    events: list[tuple[bytes, bytes]] = []
+    held = 0
+    for at, (row_index, position, commitment, data) in enumerate(rows):
+        if (
+            row_index != index
+            or position != at
+            or type(commitment) is not bytes
+            or type(data) is not bytes
+            or len(commitment) != HASH_SIZE
+            or len(data) > EVENT_READ_BYTES_MAX
+        ):
+            return None
+        held += len(data)
+        events.append((commitment, data))
+    return events if held <= EVENT_BYTES_AT_ONCE_MAX else None

@@ -11,8 +11,10 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
+from struct import Struct
 from typing import Final, cast
 
 from ledger.audit.usual import read_statement
@@ -25,27 +27,21 @@ from ledger.tlog.tiles import TILE_WIDTH
 
 Rows = Sequence[Sequence[object]]
 
-# The usual spelling of an entry, see `ledger.entry`: head and time (11 bytes), link (36),
-# key leaf (32), head and size of the statement (3). Bytes of one length compare as numbers do.
-_FIRST_LEAST: Final = b"\x85\x01\x1b" + (2**32).to_bytes(8, "big")
-_FIRST_MOST: Final = b"\x85\x01\x1b" + INTEGER_MAX.to_bytes(8, "big")
-_HASH_HEAD: Final = b"\x58\x20"
-_LINK, _KEY, _SIZE, _BODY = 11, 47, 79, 82
-_STATEMENT_HEAD: Final = b"\x59"
+# The usual spelling of an entry, see `ledger.entry`, up to the body of its statement: three
+# bytes, time, 58 20, link, 58 20, key leaf, 59, size of the statement.
+_USUAL: Final = "3xQ2x32s35xH"
+_HEAD: Final = 82
+_TIME_LEAST: Final = 2**32
 _STATEMENT_LEAST: Final = 256
-_NONE: Final = b"none"  # No slice of three bytes is that.
+_SPELLED: Final = ((0, 0x85), (1, 0x01), (2, 0x1B), (11, 0x58), (12, 0x20))
+_SPELLED_AFTER_LINK: Final = ((45, 0x58), (46, 0x20), (79, 0x59))
 
 
-class _SizeHeads(dict[int, bytes]):
-    """The head of the statement in a usual entry of that many bytes, made when asked for."""
-
-    def __missing__(self, size: int) -> bytes:
-        usual = _STATEMENT_LEAST <= size - _BODY <= EQUIVOCATION_BYTES_MAX
-        self[size] = _STATEMENT_HEAD + (size - _BODY).to_bytes(2, "big") if usual else _NONE
-        return self[size]
-
-
-_SIZES: Final = _SizeHeads()
+@lru_cache(maxsize=2 * TILE_WIDTH)
+def _columns_of(count: int) -> tuple[Struct, bytes]:
+    """Return how the heads of so many entries are read at once, and their fixed bytes."""
+    spelled = (*_SPELLED, *_SPELLED_AFTER_LINK)
+    return Struct(">" + _USUAL * count), b"".join(bytes((byte,)) * count for _, byte in spelled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +136,21 @@ class RunReader:
 
 def _is_usual(values: Sequence[bytes], links: Sequence[bytes]) -> bool:
     """Return whether all have the usual spelling, these links, and times that never fall."""
-    firsts = [data[:_LINK] for data in values]
-    if firsts[0] < _FIRST_LEAST or firsts[-1] > _FIRST_MOST or firsts != sorted(firsts):
+    heads = b"".join([data[:_HEAD] for data in values])
+    columns, spelled = _columns_of(len(values))
+    if len(heads) != columns.size:  # One is shorter than a head.
         return False
-    if [data[_LINK:_KEY] for data in values] != [_HASH_HEAD + h + _HASH_HEAD for h in links]:
+    fixed = [heads[at::_HEAD] for at, _ in (*_SPELLED, *_SPELLED_AFTER_LINK)]
+    if b"".join(fixed) != spelled:
         return False
-    return [data[_SIZE:_BODY] for data in values] == list(
-        map(_SIZES.__getitem__, map(len, values))
+    read = columns.unpack(heads)
+    times, sizes = list(read[0::3]), read[2::3]
+    if times != sorted(times) or times[0] < _TIME_LEAST or times[-1] > INTEGER_MAX:
+        return False
+    if min(sizes) < _STATEMENT_LEAST or max(sizes) > EQUIVOCATION_BYTES_MAX:
+        return False
+    return list(read[1::3]) == links and list(map(_HEAD.__add__, sizes)) == list(
+        map(len, values)
     )
 
 

@@ -146,6 +146,7 @@ class StatementAudit:
         self.unjudged = 0
         self._handout = handout
         self._scope = scope
+        self._verifies = scope.wants(8)
         self._past = _PastOfTheLog(tree, *fetch)
         self._noted = 0
         self._changed: list[int] = []
@@ -174,7 +175,7 @@ class StatementAudit:
         if record is None or record.newest_key_leaf != entry.key_leaf_hash:
             found += self._check_key_leaf(index, entry, statement)
         x = record.x if record is not None else self._key_of(index, statement)
-        if x is not None and self._scope.wants(8) and self._scope.draws(index):
+        if x is not None and self._verifies and self._scope.draws(index):
             self._handout.add_signature(index, statement, x)
         refusal = self._refusal(index, statement)
         if refusal is not None and refusal.check in _BREAKS:

@@ -12,7 +12,7 @@ Pure: no I/O, no clock, no randomness.
 
 import re
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from ledger.disclosure import EVENTS_MAX
 from ledger.statement import Capture, Seen, Statement, parse_header, parse_statement
@@ -62,7 +62,8 @@ def _read_capture(
     raw: bytes, middle: int, end: int, match: re.Match[bytes]
 ) -> Statement | None:
     kid, iss, sub, aud, iat = parse_header(raw[4:middle])
-    epoch, seq, prev, size, seen_root, grade, many, root = match.groups()
+    groups: tuple[Any, ...] = match.groups()
+    epoch, seq, prev, size, seen_root, grade, many, root = groups
     count = many[0] if len(many) == 1 else int.from_bytes(many[1:], "big")
     if sub != CAPTURE_SUB or count > EVENTS_MAX or (count == 0) != (root == EMPTY_ROOT):
         return None
@@ -75,9 +76,9 @@ def _read_capture(
         iat,
         epoch[0] if len(epoch) == 1 else int.from_bytes(epoch[1:], "big"),
         seq[0] if len(seq) == 1 else int.from_bytes(seq[1:], "big"),
-        Hash(prev),
-        None if size is None else Seen(_number(size), Hash(seen_root)),
-        Capture(grade[0], count, Hash(root)),
+        prev,
+        None if size is None else Seen(_number(size), seen_root),
+        Capture(grade[0], count, root),
         Hash(sha256(message).digest()),
         raw,
         message,

@@ -28,7 +28,7 @@ from ledger.audit.state import STATE_BYTES_MAX, AuditorState, format_state, pars
 from ledger.audit.summary import LogSummary
 from ledger.audit.tree import LostError
 from ledger.audit.trustfile import Trust, parse_trust
-from ledger.client.cores import JudgeCores
+from ledger.client.cores import JudgeCores, collect_rarely
 from ledger.client.files import (
     EVIDENCE_NAME,
     IndexFiles,
@@ -130,6 +130,7 @@ def audit_target(target: str, options: Options) -> Report:
         with ExitStack() as stack:
             rebuilt = _open_index(folder, outcome.findings, stack, options)
             evidence = stack.enter_context(_open(target, folder))
+            stack.enter_context(collect_rarely())
             cores = stack.enter_context(JudgeCores(options.processes))
             audit = LogAudit(
                 evidence,

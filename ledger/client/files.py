@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 EVIDENCE_NAME = "evidence.db"
 SIGNED_NAME = "signed.db"
 INDEX_NAME = "index.db"
-TEXT_SHOWN_MAX = 200
 
 _EVIDENCE_TABLES = frozenset(
     {"entry", "event", "tile", "checkpoint", "chain", "key_entry", "notice", "document"}
@@ -42,7 +41,6 @@ def _short(column: str, most: int) -> str:
     """Return the SQL of a column of BLOBs of so many bytes; of longer ones one byte more."""
     return (
         f"CASE WHEN length({column}) > {most} THEN substr({column}, 1, {most + 1}) "
-        f"WHEN typeof({column}) = 'text' THEN substr({column}, 1, {TEXT_SHOWN_MAX}) "
         f"ELSE {column} END"
     )
 

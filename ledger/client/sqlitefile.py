@@ -17,6 +17,7 @@ from ledger.client.reading import UnreadableError
 VALUE_BYTES_MAX = 64 * 1024 * 1024
 CACHE_KIB = 16 * 1024
 ROWS_AT_ONCE = 512
+TEXT_SHOWN_MAX = 200
 BATCH_BYTES_MAX = 1024 * 1024
 BUSY_SECONDS_MAX = 10.0
 # A healthy row takes some ten steps of SQLite's machine and at least four bytes of file.
@@ -36,13 +37,15 @@ class ReadOnlyDatabase:
     def __init__(self, path: Path, tables: frozenset[str], *, indexes: bool = False) -> None:
         """Open `path`, which must have just `tables`, or raise `UnreadableError`.
 
-        With `indexes` the tables may have any.
+        With `indexes` the tables may have any. There is no column of text in evidence, so
+        without `indexes` no more of a text is read than people are shown.
         """
         self.path = path
         if not path.is_file():
             raise UnreadableError(path, "there is no such file")
         try:
             self._connection = _open(path)
+            self._connection.text_factory = _text if indexes else _start_of_text
         except _DAMAGE as error:
             raise UnreadableError(path, _plain(error)) from error
         try:
@@ -143,7 +146,6 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
         cached_statements=0,
     )
     try:
-        connection.text_factory = _text
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
         for pragma in (
             "PRAGMA query_only = ON",
@@ -160,6 +162,10 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _start_of_text(data: bytes) -> str:
+    return _text(data[:TEXT_SHOWN_MAX])
 
 
 def _text(data: bytes) -> str:
