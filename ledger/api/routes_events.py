@@ -19,7 +19,14 @@ from starlette.responses import Response
 
 from ledger.api.body import read_body
 from ledger.api.epcis import add_options, check_request, epc_format_of
-from ledger.api.problems import EVENT, EVENT_EXISTS, MALFORMED, NOT_FOUND, ProblemError
+from ledger.api.problems import (
+    DEFECT,
+    EVENT,
+    EVENT_EXISTS,
+    MALFORMED,
+    NOT_FOUND,
+    ProblemError,
+)
 from ledger.api.routes_capture import (
     EPCIS_HEADERS,
     applied,
@@ -58,8 +65,10 @@ async def post_event(request: Request) -> Response:
     done = await run_in_threadpool(reception.capture, body, media, strict=strict)
     outcome = await asyncio.wrap_future(done)
     if outcome.errors:
-        kind = EVENT_EXISTS if outcome.conflict else EVENT
         detail = str(outcome.errors[0]["detail"])
+        if outcome.failed:
+            raise ProblemError(DEFECT, detail)
+        kind = EVENT_EXISTS if outcome.conflict else EVENT
         raise ProblemError(kind, detail, errors=outcome.errors)
     (event_id,) = outcome.event_ids
     if outcome.index is not None:

@@ -29,7 +29,10 @@ IDS_KEPT_MAX = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What became of one document; `index` is that of its statement, if it has one."""
+    """What became of one document; `index` is that of its statement, if it has one.
+
+    `failed` says that the ledger is at fault, not the document.
+    """
 
     document: str
     events: int = 0
@@ -39,6 +42,7 @@ class Outcome:
     statement_id: str | None = None
     event_ids: list[str] = field(default_factory=list)
     conflict: bool = False
+    failed: bool = False
     errors: list[dict[str, object]] = field(default_factory=list)
     error_count: int = 0
     remarks: list[dict[str, object]] = field(default_factory=list)
@@ -66,6 +70,7 @@ class Outcome:
 
     def fail(self, title: str, why: str) -> None:
         """Take in that the ledger did not log the statement."""
+        self.failed = True
         self.index = self.statement_id = None
         self.captured = self.known = 0
         self.event_ids = []

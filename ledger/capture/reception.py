@@ -234,7 +234,8 @@ class Reception:
                 continue
             except _DEFECTS as error:  # In one document, which is none of the others'.
                 _log.exception("document %s cannot be captured", task.outcome.document)
-                task.outcome.fail("The ledger itself is at fault", repr(error))
+                why = f"{type(error).__name__}: see the server's log"
+                task.outcome.fail("The ledger itself is at fault", why)
                 continue
             self._known.remember(task.new)
         if sealed:

@@ -13,7 +13,7 @@ projected again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple
+from operator import attrgetter
 
 from ledger.disclosure import decode_event, shown_parts, withheld
 from ledger.entry import parse_entry
@@ -42,6 +42,7 @@ KEYS_CACHED_MAX = 200_000
 _ERASURE = b"tagtrail/erasure/v1"
 _ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
 _EVENT_COLUMNS = ", ".join(EventRow.__slots__)
+_values_of_event = attrgetter(*EventRow.__slots__)
 _OF_EMPTIED = f"eid >> {POSITION_BITS} IN (SELECT idx FROM {{asked}})"  # noqa: S608 - a number of ours
 _FORGET_KEYS = (
     "DELETE FROM key WHERE id IN (SELECT id FROM {asked}) "
@@ -145,7 +146,7 @@ class Index:
     def _store(self, connection: Connection, rows: Sequence[Rows]) -> None:
         mentions = [mention for one in rows for mention in one.mentions]
         ids = self._intern(connection, mentions)
-        events = [astuple(event) for one in rows for event in one.events]
+        events = [_values_of_event(event) for one in rows for event in one.events]
         self._database.insert(connection, f"event ({_EVENT_COLUMNS})", events)
         # Sorted, because neighbours in the tree of an index are written at half the cost.
         self._database.insert(
