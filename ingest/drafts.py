@@ -5,7 +5,14 @@ Each event gets its identity here and the citation of what it stands on, in
     "tagtrail:evidence": {"messages": 3, "root": "9f86d0…"}
 
 the tree hash over the SHA-256 of each message, in the order in which its place took them,
-and `"tagtrail:untimed": n` where n of its reads had no time of their own.
+and `"tagtrail:untimed": n` where n of its reads had no time of their own. How its readers'
+clocks stand, where they told its time, is in
+
+    "tagtrail:clock": {"offset_ms": -90012, "error_ms": 31, "flags": ["backfill"],
+                       "told": "2026-01-05T07:58:30.123456789Z"}
+
+`eventTime` is the reader's own time less the offset, and off by at most the error; `told` is
+what the reader's clock showed, where that is another instant or a finer one.
 
 `eventID` is a UUIDv8 from an HMAC over the messages, the place and the ordinal of the
 event, so that the same inbox gives the same events.
@@ -15,7 +22,7 @@ Pure: no I/O, no clock, no randomness.
 
 import hmac
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -26,6 +33,7 @@ from ledger.tlog.merkle import leaf_hash, tree_root
 
 EVIDENCE = "tagtrail:evidence"
 UNTIMED = "tagtrail:untimed"
+CLOCK = "tagtrail:clock"
 SECRET_SIZE = 32
 
 _ID_CONTEXT = b"tagtrail/event-id/v1\n"
@@ -74,7 +82,8 @@ class Unresolved:
 class Ground:
     """What events stand on: whose they are, where, and the messages that say so.
 
-    `ordinal` counts what the place made since ever; `untimed` the reads without a time.
+    `ordinal` counts what the place made since ever; `untimed` the reads without a time; `clock`
+    is what is to be said of its time.
     """
 
     party: str
@@ -82,6 +91,7 @@ class Ground:
     ordinal: int
     messages: tuple[bytes, ...]
     untimed: int = 0
+    clock: Mapping[str, object] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,4 +158,6 @@ def _cite(event: Event, ground: Ground, root: bytes, identity: tuple[int, str]) 
     }
     if ground.untimed:
         cited[UNTIMED] = ground.untimed
+    if ground.clock is not None:
+        cited[CLOCK] = dict(ground.clock)
     return cited

@@ -13,6 +13,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from ingest.drafts import Event, Unresolved
 from ingest.plan import (
@@ -22,6 +23,7 @@ from ingest.plan import (
     Station,
     TransactionEmit,
     TransformationEmit,
+    When,
     Why,
 )
 from ingest.reads import ContainerEmptied, LotMade, Quantity
@@ -53,7 +55,20 @@ class BatchMade:
     outputs: tuple[str, ...]
 
 
-def interpret_pass(station: Station, one: Pass) -> tuple[list[Event], list[Unresolved]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How a pass stands among others: which way it went, and what was there before it.
+
+    `way` is None where nobody knows, `before` holds the tags of the pass before.
+    """
+
+    way: Literal["in", "out"] | None = None
+    before: frozenset[str] = frozenset()
+
+
+def interpret_pass(
+    station: Station, one: Pass, course: Course
+) -> tuple[list[Event], list[Unresolved]]:
     """Return the events of a pass in the order of the plan, and what did not add up.
 
     A station's transformation is not made here: it ends with its batch.
@@ -61,20 +76,39 @@ def interpret_pass(station: Station, one: Pass) -> tuple[list[Event], list[Unres
     epcs = [epc for epc, _ in one.tags]
     events: list[Event] = []
     unresolved: list[Unresolved] = []
+    unknown_way = False
     for emit in station.emits:
+        if isinstance(emit, TransformationEmit):
+            continue
+        if emit.when.way is not None and emit.when.way != course.way:
+            unknown_way = unknown_way or course.way is None
+            continue
+        told = _report(emit.when, epcs, course)
         try:
             match emit:
                 case ObjectEmit():
-                    events += _object_event(station, emit, one, epcs)
+                    events += _object_event(station, emit, one, told)
                 case TransactionEmit():
-                    events += _transaction_event(station, emit, one, epcs)
+                    events += _transaction_event(station, emit, one, told)
                 case AggregationEmit():
-                    events += _aggregation_events(station, emit, one, epcs)
-                case TransformationEmit():
-                    pass
+                    events += _aggregation_events(station, emit, one, told)
         except ParseError as error:
-            unresolved.append(unresolved_pass(station, one, f"{error.where} {error.why}", epcs))
+            unresolved.append(unresolved_pass(station, one, f"{error.where} {error.why}", told))
+    if unknown_way and epcs:
+        why = "the antennas do not tell which way it went"
+        unresolved.append(unresolved_pass(station, one, why, epcs))
     return events, unresolved
+
+
+def _report(when: When, epcs: list[str], course: Course) -> list[str]:
+    """Return the tags that a report is about, after GS1 ALE 1.1 section 5.7."""
+    match when.report:
+        case "current":
+            return epcs
+        case "additions":
+            return [epc for epc in epcs if epc not in course.before]
+        case "deletions":
+            return sorted(course.before.difference(epcs))
 
 
 def unresolved_pass(station: Station, one: Pass, why: str, epcs: Sequence[str]) -> Unresolved:

@@ -39,6 +39,19 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """Which passes an emit is about, and which of their tags, after GS1 ALE 1.1.
+
+    `way` asks for a direction. `report` is of the tags of the pass ("current"), those that the
+    pass before it did not have ("additions"), or those that only the one before had
+    ("deletions").
+    """
+
+    way: Literal["in", "out"] | None = None
+    report: Literal["current", "additions", "deletions"] = "current"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectEmit:
     """An ObjectEvent about the EPCs of the pass that match `epcs`."""
 
@@ -46,6 +59,7 @@ class ObjectEmit:
     action: Action
     epcs: tuple[str, ...]
     ilmd: Json
+    when: When = When()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +74,7 @@ class AggregationEmit:
     action: Action
     parent: tuple[str, ...]
     children: tuple[str, ...] | None
+    when: When = When()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +93,31 @@ class TransactionEmit:
     why: Why
     action: Action
     epcs: tuple[str, ...]
+    when: When = When()
 
 
 Emit = ObjectEmit | AggregationEmit | TransformationEmit | TransactionEmit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectionRule:
+    """The antennas on both sides of a station; so many percent of the votes make a way."""
+
+    inside: tuple[int, ...]
+    outside: tuple[int, ...]
+    percent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerRule:
+    """An input of the reader that tells when something passes: high, or low if not `is_high`.
+
+    A window ends when the input goes back, or after `window_us`.
+    """
+
+    port: int
+    is_high: bool
+    window_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +125,9 @@ class Station:
     """A place in the process: what it hears, where it is, how passes end, what they mean.
 
     A pass ends after `gap_us` without a read by the readers' clocks, after `idle_us` without a
-    message by the gateway's clock, or once it lasted `pass_us`.
+    message by the gateway's clock, or once it lasted `pass_us`. The gap adapts down to
+    `gap_least_us`. `include` and `exclude` are patterns of tags, the next two tell strays. With
+    `cycle_us` passes follow each other without a pause, empty ones too (ALE event cycles).
     """
 
     name: str
@@ -103,6 +142,23 @@ class Station:
     pass_us: int
     min_reads: int
     emits: tuple[Emit, ...]
+    gap_least_us: int
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    rssi_least_cdbm: int | None = None
+    stray_percent: int = 0
+    cycle_us: int = 0
+    direction: DirectionRule | None = None
+    trigger: TriggerRule | None = None
+
+    @property
+    def compares(self) -> bool:
+        """Whether some emit asks what came or went since the pass before."""
+        return any(
+            one.when.report != "current"
+            for one in self.emits
+            if not isinstance(one, TransformationEmit)
+        )
 
     @property
     def transformation(self) -> TransformationEmit | None:

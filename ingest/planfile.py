@@ -46,6 +46,7 @@ from ingest.plan import (
     TransformationEmit,
     Why,
 )
+from ingest.planfilters import check_station, parse_filters, parse_when
 from ingest.readers.fields import ANTENNA_MAX
 from ingest.tomltable import Table, parse_toml
 from ingest.topics import check_topic_filter
@@ -149,6 +150,8 @@ def _parse_station(table: Table, defaults: Table, parties: dict[str, str]) -> St
     idle = defaults.number("idle_s", _IDLE_S, _IDLE_BOUNDS)
     longest = defaults.number("pass_max_s", _PASS_S, _PASS_BOUNDS)
     reads = defaults.number("min_reads", _READS, _READS_BOUNDS)
+    gap = table.number("gap_ms", gap, _GAP_BOUNDS)
+    filters = parse_filters(table, gap)
     station = Station(
         name=table.text("name"),
         party=_party(table, parties),
@@ -157,12 +160,22 @@ def _parse_station(table: Table, defaults: Table, parties: dict[str, str]) -> St
         read_point=_identifier(table, "read_point", table.text("read_point")),
         biz_location=None if location is None else _identifier(table, "biz_location", location),
         timezone=_timezone(table, _timezone(defaults, "+00:00")),
-        gap_us=table.number("gap_ms", gap, _GAP_BOUNDS) * 1_000,
+        gap_us=filters.cycle_us or gap * 1_000,
         idle_us=table.number("idle_s", idle, _IDLE_BOUNDS) * 1_000_000,
-        pass_us=table.number("pass_max_s", longest, _PASS_BOUNDS) * 1_000_000,
+        pass_us=filters.cycle_us
+        or table.number("pass_max_s", longest, _PASS_BOUNDS) * 1_000_000,
         min_reads=table.number("min_reads", reads, _READS_BOUNDS),
         emits=tuple(_parse_emit(one) for one in table.tables("emit")),
+        gap_least_us=filters.cycle_us or filters.gap_least_us,
+        include=filters.include,
+        exclude=filters.exclude,
+        rssi_least_cdbm=filters.rssi_least_cdbm,
+        stray_percent=filters.stray_percent,
+        cycle_us=filters.cycle_us,
+        direction=filters.direction,
+        trigger=filters.trigger,
     )
+    check_station(table, station)
     if len(station.emits) > EMITS_MAX:
         raise table.error("emit", f"there are over {EMITS_MAX}")
     if sum(isinstance(one, TransformationEmit) for one in station.emits) > 1:
@@ -204,6 +217,7 @@ def _parse_emit(table: Table) -> Emit:
                 why=_why(table),
                 action=_action(table, None),
                 epcs=_patterns(table, "epcs", _ANY),
+                when=parse_when(table),
             )
             if not emit.why.transactions:
                 raise table.error("transactions", "is missing; this event is about them")
@@ -220,6 +234,7 @@ def _parse_object(table: Table) -> ObjectEmit:
         action=_action(table, "OBSERVE"),
         epcs=_patterns(table, "epcs", _ANY),
         ilmd=table.mapping("ilmd"),
+        when=parse_when(table),
     )
     if emit.ilmd and emit.action != "ADD":
         raise table.error("ilmd", "goes with the action ADD alone: it is given at birth")
@@ -239,6 +254,7 @@ def _parse_aggregation(table: Table, kind: str) -> AggregationEmit:
         action=action,
         parent=_patterns(table, "parent", None),
         children=children,
+        when=parse_when(table),
     )
 
 

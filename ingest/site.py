@@ -18,12 +18,14 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from ingest import stations
+from ingest.clockroom import Batch, ClockRoom
+from ingest.clocks import SKEW_US
 from ingest.decode import Decoded, decode_message
 from ingest.drafts import Ground, Outcome, Unresolved
 from ingest.interpret import interpret_samples, select_quantities
@@ -94,6 +96,7 @@ class Site:
         self._changed: set[str] = set()
         self._nodes = Nodes()
         self.roster = Roster(plan)
+        self.clocks = ClockRoom(self._skew_of)
 
     def take_message(self, message: Message, outcome: Outcome) -> None:
         """Add to `outcome` what `message` leads to."""
@@ -115,10 +118,10 @@ class Site:
                 case Vital():
                     outcome.counts["vitals"] += 1
                     continue
-                case PortChange():
-                    why = _UNUSED_INPUT
                 case Read():
-                    why = self._take_read(item, message, outcome)
+                    continue
+                case PortChange():
+                    why = self._take_input(item, message, outcome)
                 case Sample():
                     why = self._take_sample(item, message, outcome)
                 case _:
@@ -127,10 +130,11 @@ class Site:
                 refused[why] += 1
             else:
                 outcome.taken[message.id] += 1
+        reads = [one for one in decoded.items if isinstance(one, Read)]
+        refused += self._take_reads(reads, message, outcome)
         for why, count in refused.items():
             said = why if count == 1 else f"{why} ({count} times)"
             outcome.faults.append((message.id, Fault(where="", why=said)))
-        reads = [one for one in decoded.items if isinstance(one, Read)]
         self.roster.take_content(reader, message, reads, decoded.faults)
 
     def _vitals_of(self, decoded: Decoded, topic: str) -> list[Vital]:
@@ -158,7 +162,7 @@ class Site:
             for name, state in self._sensor_states.items()
             if state.samples
         ]
-        due.append(self.roster.next_tick_us())
+        due += [self.roster.next_tick_us(), self.clocks.next_tick_us()]
         return min((one for one in due if one is not None), default=None)
 
     def encode_parts(self) -> dict[str, bytes]:
@@ -172,7 +176,7 @@ class Site:
         for name in sorted(self._nodes.touched):
             parts[f"{_NODE}{name}"] = msgspec.msgpack.encode(self._nodes.known[name])
         self._nodes.touched.clear()
-        return parts | self.roster.encode_parts()
+        return parts | self.roster.encode_parts() | self.clocks.encode_parts()
 
     def restore(self, parts: Mapping[str, bytes]) -> dict[str, list[Unresolved]]:
         """Take back what all calls of `encode_parts` wrote, the newest of each name.
@@ -184,6 +188,9 @@ class Site:
             kind, _, place = name.partition(":")
             if kind == "node":
                 self._nodes.known[place] = msgspec.msgpack.decode(data, type=Node)
+                continue
+            if kind == "clock":
+                self.clocks.restore({name: data})
                 continue
             if kind == "reader":
                 self.roster.restore({name: data})
@@ -226,8 +233,10 @@ class Site:
             sensor.received_us += step_us
             self._changed.add(f"sensor:{name}")
         self.roster.shift_clock(step_us)
+        self.clocks.shift_clock(step_us)
 
     def _take_tick(self, tick: _Tick, outcome: Outcome) -> None:
+        self._take_batches(self.clocks.settle(tick.time_us, everything=tick.all), outcome)
         for name, state in self._station_states.items():
             if stations.take_tick(
                 self._stations[name],
@@ -258,14 +267,59 @@ class Site:
             state = self._station_states[station.name] = StationState()
         return state
 
-    def _take_read(self, read: Read, message: Message, outcome: Outcome) -> str | None:
-        outcome.counts["reads"] += 1
-        station = find_station(self._stations_of(message.topic), read.antenna)
-        if station is None:
-            antenna = "" if read.antenna is None else f", antenna {read.antenna}"
-            return f"no station of the plan takes the topic {message.topic!r:.120}{antenna}"
-        stations.take_read(station, self._state_of(station), read, message, outcome)
-        return None
+    def _take_reads(
+        self, reads: Sequence[Read], message: Message, outcome: Outcome
+    ) -> Counter[str]:
+        """Take the reads that some station wants; return why the others cannot be taken."""
+        refused: Counter[str] = Counter()
+        if not reads:
+            return refused
+        outcome.counts["reads"] += len(reads)
+        found = self._stations_of(message.topic)
+        wanted = [one for one in reads if find_station(found, one.antenna) is not None]
+        if len(wanted) < len(reads):
+            for one in reads:
+                if find_station(found, one.antenna) is None:
+                    antenna = "" if one.antenna is None else f", antenna {one.antenna}"
+                    why = f"no station of the plan takes the topic {message.topic!r:.120}"
+                    refused[why + antenna] += 1
+        outcome.taken[message.id] += len(wanted)
+        if wanted:
+            self._take_batches(self.clocks.take(message, wanted), outcome)
+        return refused
+
+    def _take_batches(self, batches: Iterable[Batch], outcome: Outcome) -> None:
+        for batch in batches:
+            found = self._stations_of(batch.topic)
+            by_station: dict[str, list[Read]] = {}
+            for read in batch.reads:
+                station = find_station(found, read.antenna)
+                if station is not None:  # the plan may have changed since it was wanted
+                    by_station.setdefault(station.name, []).append(read)
+            for name, reads in by_station.items():
+                station = self._stations[name]
+                state = self._state_of(station)
+                stations.take_reads(station, state, reads, batch.heard, outcome)
+
+    def _take_input(self, change: PortChange, message: Message, outcome: Outcome) -> str | None:
+        """Take an input of a reader that changed into the stations whose trigger it is."""
+        is_used = False
+        for station in self._stations_of(message.topic):
+            if station.trigger is not None and station.trigger.port == change.port:
+                at_us = self.clocks.corrected(
+                    message.topic, change.source, change.time_us, message.received_us
+                )
+                state = self._state_of(station)
+                stations.take_input(
+                    station, state, is_high=change.is_high, at_us=at_us, outcome=outcome
+                )
+                is_used = True
+        outcome.counts["inputs"] += 1
+        return None if is_used else _UNUSED_INPUT
+
+    def _skew_of(self, topic: str) -> int:
+        rule = find_reader(self.plan, topic)
+        return SKEW_US if rule is None else rule.skew_max_us
 
     def _take_line(self, line: LineMessage, message: Message, outcome: Outcome) -> str | None:
         found = self._stations_of(message.topic)

@@ -8,13 +8,17 @@ the gateway's, or the next batch starts.
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ingest import smoothing
+from ingest import cycles, smoothing
+from ingest.clocks import describe_clock
+from ingest.cycles import Before
+from ingest.directions import find_way
 from ingest.drafts import Event, Ground, Outcome, Unresolved
 from ingest.interpret import (
     BatchMade,
+    Course,
     interpret_batch,
     interpret_emptied,
     interpret_lot,
@@ -33,7 +37,7 @@ from ingest.reads import (
     Quantity,
     Read,
 )
-from ingest.smoothing import OpenPass, Pass
+from ingest.smoothing import Heard, OpenPass, Pass
 
 
 @dataclass(slots=True)
@@ -54,28 +58,62 @@ class OpenBatch:
 
 @dataclass(slots=True)
 class StationState:
-    """What a station remembers; `made` counts its drafts since ever, for the event ids."""
+    """What a station remembers; `made` counts its drafts since ever, for the event ids.
+
+    The window is that of its trigger; `before` is what its next pass is compared with.
+    """
 
     passes: list[OpenPass] = field(default_factory=list)
     batches: list[OpenBatch] = field(default_factory=list)
     made: int = 0
+    window_us: int | None = None
+    window_end_us: int = 0
+    before: Before = field(default_factory=Before)
 
 
-def take_read(
-    station: Station, state: StationState, read: Read, message: Message, outcome: Outcome
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """What events of a station stand on, as in `drafts.Ground`."""
+
+    messages: tuple[bytes, ...]
+    untimed: int = 0
+    clock: Mapping[str, object] | None = None
+
+
+def take_reads(
+    station: Station,
+    state: StationState,
+    reads: Sequence[Read],
+    heard: Heard,
+    outcome: Outcome,
 ) -> None:
-    """Take one read into the passes of its station."""
-    ended = smoothing.step(
-        state.passes,
-        station,
-        read,
-        message=message.sha256,
-        received_us=message.received_us,
-    )
+    """Take the reads of one batch into the passes of their station."""
+    if station.trigger is not None:
+        within = [one for one in reads if _is_on(state, one.time_us - heard.shift_us)]
+        outcome.counts["reads without a trigger"] += len(reads) - len(within)
+        reads = within
+    ended = smoothing.take_reads(state.passes, station, reads, heard)
     _end_passes(station, state, ended, outcome)
-    before_us = read.time_us - station.gap_us
-    if any(one.end_us is not None and one.end_us < before_us for one in state.batches):
-        _finish_batches(station, state, outcome)
+    if reads and state.batches:
+        before_us = reads[-1].time_us - heard.shift_us - station.gap_us
+        if any(one.end_us is not None and one.end_us < before_us for one in state.batches):
+            _finish_batches(station, state, outcome)
+
+
+def take_input(
+    station: Station, state: StationState, *, is_high: bool, at_us: int, outcome: Outcome
+) -> None:
+    """Open or close the station's window as its trigger says; a new window is a new pass."""
+    assert station.trigger is not None
+    if is_high == station.trigger.is_high:
+        _end_passes(station, state, smoothing.end_all(state.passes, station), outcome)
+        state.window_us, state.window_end_us = at_us, at_us + station.trigger.window_us
+    elif state.window_us is not None:
+        state.window_end_us = min(state.window_end_us, at_us)
+
+
+def _is_on(state: StationState, at_us: int) -> bool:
+    return state.window_us is not None and state.window_us <= at_us <= state.window_end_us
 
 
 def take_line(
@@ -88,9 +126,17 @@ def take_line(
     """Take what the station's line stated; return why it cannot be taken, if it cannot."""
     match line:
         case LotMade():
-            _add(station, state, interpret_lot(station, line), (message.sha256,), outcome)
+            _add(
+                station, state, interpret_lot(station, line), Cited((message.sha256,)), outcome
+            )
         case ContainerEmptied():
-            _add(station, state, interpret_emptied(station, line), (message.sha256,), outcome)
+            _add(
+                station,
+                state,
+                interpret_emptied(station, line),
+                Cited((message.sha256,)),
+                outcome,
+            )
         case BatchStarted():
             return _start_batch(station, state, line, message, outcome)
         case BatchEnded():
@@ -107,6 +153,11 @@ def take_tick(
     else:
         ended = smoothing.end_idle(state.passes, station, now_us)
     _end_passes(station, state, ended, outcome)
+    empty_us = cycles.due_us(state.before, station)
+    if empty_us is not None and now_us >= empty_us and not (everything or state.passes):
+        ended = [cycles.empty_pass(state.before, station)]
+        state.before.received_us = now_us
+        _end_passes(station, state, ended, outcome)
     over = [
         one
         for one in state.batches
@@ -122,11 +173,17 @@ def next_tick_us(station: Station, state: StationState) -> int | None:
     """Return when a tick would first end something, None where nothing waits for one."""
     due = [one.received_us + station.idle_us for one in state.batches if one.end_us is not None]
     idle_us = smoothing.idle_at(state.passes, station)
-    return min([*due, *([] if idle_us is None else [idle_us])], default=None)
+    if idle_us is not None:
+        due.append(idle_us)
+    empty_us = cycles.due_us(state.before, station)
+    if empty_us is not None and not state.passes:
+        due.append(empty_us)
+    return min(due, default=None)
 
 
 def shift_clock(state: StationState, step_us: int) -> None:
     """Go on as if the gateway's clock had always been `step_us` later, for it was set."""
+    state.before.received_us += step_us
     for one in state.passes:
         one.received_us += step_us
     for made in state.batches:
@@ -164,30 +221,46 @@ def _end_passes(
 ) -> None:
     for one in ended:
         outcome.counts["passes"] += 1
-        outcome.counts["stray tags"] += len(one.strays)
+        _tell_strays(station, one, outcome)
         _give_outputs(station, state, one, outcome)
-        events, unresolved = interpret_pass(station, one)
+        way = None if station.direction is None else find_way(station.direction, one)[0]
+        course = Course(way=way, before=frozenset(state.before.tags))
+        events, unresolved = interpret_pass(station, one, course)
         outcome.unresolved += unresolved
+        if station.compares or station.cycle_us:
+            cycles.remember(state.before, one)
         if events:
-            _add(station, state, events, one.messages, outcome, untimed=one.untimed)
+            clock = describe_clock(one) if one.error_us else None
+            cited = Cited(one.messages, untimed=one.untimed, clock=clock)
+            _add(station, state, events, cited, outcome)
 
 
-def _add(  # the sixth is a flag of the ground, one call sets it
+def _tell_strays(station: Station, one: Pass, outcome: Outcome) -> None:
+    """Note the strays of a pass, with their reasons: they are in no event."""
+    outcome.counts["stray tags"] += len(one.strays)
+    by_reason: dict[str, list[str]] = {}
+    for epc, why in one.strays:
+        by_reason.setdefault(why, []).append(epc)
+    outcome.unresolved += [
+        unresolved_pass(station, one, f"strays: {why}", epcs) for why, epcs in by_reason.items()
+    ]
+
+
+def _add(
     station: Station,
     state: StationState,
     events: Iterable[Event],
-    messages: tuple[bytes, ...],
+    cited: Cited,
     outcome: Outcome,
-    *,
-    untimed: int = 0,
 ) -> None:
     state.made += 1
     ground = Ground(
         party=station.party,
         place=f"station {station.name}",
         ordinal=state.made,
-        messages=messages,
-        untimed=untimed,
+        messages=cited.messages,
+        untimed=cited.untimed,
+        clock=cited.clock,
     )
     outcome.add_events(events, ground)
 
@@ -301,4 +374,4 @@ def _finish_batches(station: Station, state: StationState, outcome: Outcome) -> 
         if made.outputs or made.transformation_id:
             events = interpret_batch(station, made)
             messages = tuple(dict.fromkeys(one.messages))
-            _add(station, state, events, messages, outcome, untimed=one.untimed)
+            _add(station, state, events, Cited(messages, untimed=one.untimed), outcome)

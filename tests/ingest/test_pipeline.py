@@ -97,7 +97,7 @@ def line(folder: Path, plan: Plan = PLAN, *parties: str) -> Iterator[Line]:
 
 
 def arrival(n: int, second: float, topic: str = "gate/r") -> Arrival:
-    return Arrival(topic, read_payload(n, second), T0)
+    return Arrival(topic, read_payload(n, second), T0 + round(second * 1_000_000))
 
 
 def test_a_read_becomes_a_signed_event_in_the_ledger(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ REFERENCE = ROOT / "docs" / "reference"
 
 
 def test_every_key_of_a_plan_is_in_its_page() -> None:
-    source = (ROOT / "ingest" / "planfile.py").read_text()
+    names = ("planfile.py", "planfilters.py")
+    source = "".join((ROOT / "ingest" / name).read_text() for name in names)
     asked = r"\b(?:table|root|defaults|one)\.\w+\(|_(?:patterns|ends|word|identifier)\(\w+, "
     pattern = rf'(?:{asked})\s*"(\w+)"'
     keys = set(re.findall(pattern, source)) - {"plan"}

@@ -67,7 +67,8 @@ LOT = {
 def reads(*tags: tuple[int, float], start: int = 1) -> list[Message]:
     """Return one message for each (serial number, second)."""
     return [
-        message(read_payload(n, second), number=start + k) for k, (n, second) in enumerate(tags)
+        message(read_payload(n, second), number=start + k, at=T0 + round(second * 1_000_000))
+        for k, (n, second) in enumerate(tags)
     ]
 
 
@@ -113,6 +114,7 @@ def test_a_pass_becomes_a_whole_epcis_event() -> None:
         "action": "OBSERVE",
         "epcList": [sgtin(7), sgtin(8)],
         "tagtrail:evidence": {"messages": 3, "root": root.hex()},
+        "tagtrail:clock": {"offset_ms": 0, "error_ms": 1000},
     }
     assert UUID(str(event["eventID"])).version == 8
     parse_event(event)

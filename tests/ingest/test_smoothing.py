@@ -5,12 +5,13 @@ from ingest.reads import Read, TimeSource
 from ingest.smoothing import (
     OPEN_PASSES_MAX,
     PASS_TAGS_MAX,
+    Heard,
     OpenPass,
     Pass,
     end_all,
     end_idle,
     idle_at,
-    step,
+    take_reads,
 )
 from tests.ingest.scene import STATION, T0, plan_of
 
@@ -33,7 +34,7 @@ def feed(
             antenna=None,
             rssi_cdbm=None,
         )
-        ended += step(passes, where, read, message=n.to_bytes(32), received_us=at)
+        ended += take_reads(passes, where, [read], Heard(n.to_bytes(32), at))
     return ended
 
 
@@ -84,7 +85,7 @@ def test_stray_tags_are_in_the_pass_and_apart() -> None:
     feed(passes, where, ("a", 0), ("b", 1), ("a", 2))
     (one,) = end_all(passes, where)
     assert names(one) == "a"
-    assert one.strays == ("b",)
+    assert one.strays == (("b", "read fewer than 2 times"),)
 
 
 def test_silence_of_the_gateway_ends_a_pass_only_after_the_idle_time() -> None:
