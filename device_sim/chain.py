@@ -14,14 +14,14 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Sequence
 
 from device_sim.chance import Stream
-from device_sim.chronicle import Chronicle, Story, bunch, row
+from device_sim.chronicle import Chronicle, Order, Story, bunch, row
 from device_sim.deceit import Deceit, Sale
 from device_sim.fate import Fate, Shelved
 from device_sim.faults import FaultBook
 from device_sim.making import SPREAD_US, Maker, Unit
 from device_sim.scenario import ProductTable, Scenario
 from device_sim.tags import Epc, Tag, sscc_tag
-from device_sim.world import MINUTE_US, SECOND_US, Site, World
+from device_sim.world import DAY_US, MINUTE_US, SECOND_US, Pass, Site, World
 
 _PALLETS = 100_000
 _PALLET_STEP_US = 10 * SECOND_US
@@ -51,6 +51,7 @@ class _Chain:
         self.tell = Chronicle(seed, scenario.climate.sample_seconds)
         self.maker = Maker(scenario, world, seed, self.tell)
         self.deceit = Deceit(scenario, world, seed, book)
+        self.orders_made = 0
         self.pallets_made: dict[str, int] = {}
         self.units: dict[Epc, Unit] = {}
         self.fate = Fate(scenario, world, seed, self.tell)
@@ -164,7 +165,10 @@ class _Chain:
         to = astray or meant
         dock = self.world.station(origin, "load", meant)
         door = self.world.station(to, "receive", origin=origin)
-        arrived_us = ready_us
+        arrived_us = placed_us = ready_us
+        self.orders_made += 1
+        order = f"PO-{self.maker.run:04d}-{self.orders_made}"
+        advices: list[tuple[str, int, tuple[Epc, ...]]] = []
         for at in range(0, len(pallets), product.pallets_per_trailer):
             load = pallets[at : at + product.pallets_per_trailer]
             epcs = [one.epc for one in load]
@@ -182,7 +186,32 @@ class _Chain:
             spans = ((loading.start_us, loading.end_us), (emptying.start_us, emptying.end_us))
             tell.drive(trailer, f"{origin.name}/{to.name}", *spans)
             arrived_us, ready_us = emptying.end_us, loading.end_us
+            advice = f"DA{order.removeprefix('PO')}-{len(advices) + 1}"
+            advices.append(
+                (advice, self.advise(origin, order, advice, load, loading), tuple(epcs))
+            )
+        tell.story.orders.append(
+            Order(
+                id=order, seller=origin.party, buyer=meant.party, product=product.name,
+                units=len(pallets),
+                placed_us=placed_us - DAY_US, advices=tuple(advices),
+            )
+        )  # fmt: skip
         return arrived_us
+
+    def advise(
+        self, origin: Site, order: str, advice: str, load: Sequence[Tag], loading: Pass
+    ) -> int:
+        """Write a despatch advice at the desk of a site, if it has one; return when."""
+        desk = self.world.find(origin, "despatch")
+        sent_us = loading.end_us + 2 * MINUTE_US
+        if desk is None:
+            return sent_us
+        body: dict[str, object] = {
+            "type": "despatch", "order": order, "advice": advice,
+            "epcs": [one.epc for one in load],
+        }  # fmt: skip
+        return self.tell.note(desk, sent_us, body)
 
     def store(self, site: Site, pallets: Sequence[Tag], ready_us: int) -> int:
         """Put pallets where they are stored, if `site` has such a place; return when done."""

@@ -100,6 +100,22 @@ class Batch:
     outputs: tuple[Epc, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What one site ordered of another, and the despatch advices that came of it.
+
+    Each advice is (its number, when it was sent, the logistic units that it names).
+    """
+
+    id: str
+    seller: Party
+    buyer: Party
+    product: str
+    units: int
+    placed_us: int
+    advices: tuple[tuple[str, int, tuple[Epc, ...]], ...]
+
+
 @dataclass(slots=True)
 class Story:
     """Everything that happened in a run, before any device reported it.
@@ -113,6 +129,7 @@ class Story:
     phases: list[int] = field(default_factory=list)
     nestings: list[Nesting] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
     lots: dict[Epc, Life] = field(default_factory=dict)
     items: dict[Epc, Life] = field(default_factory=dict)
 

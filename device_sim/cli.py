@@ -2,7 +2,8 @@
 
     tagtrail sim list
     tagtrail sim describe dairy
-    tagtrail sim plan dairy --seed 7 -o plan.toml
+    tagtrail sim plan dairy -o plan.toml
+    tagtrail sim enrol pharma --seed 7 --dir LEDGER
     tagtrail sim run dairy --seed 7 --out DIR [--broker mqtt://HOST:PORT] [--speed 60|max|max/8]
     tagtrail sim score DIR/truth.jsonl --ledger URL|DIR [--json]
     tagtrail sim scores -o docs/reference/scores.md
@@ -28,6 +29,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from device_sim.devicekeys import enrol_devices
 from device_sim.league import make_scores
 from device_sim.library import list_scenarios, load_scenario, store_performance
 from device_sim.network import draw_network
@@ -38,6 +40,7 @@ from device_sim.publish import publish
 from device_sim.scenario import build_world
 from device_sim.score import opened_ledger, score
 from device_sim.scoreboard import print_score
+from device_sim.signing import ORIGIN, devices
 from device_sim.workers import make_messages, worth
 from ledger.errors import ParseError
 
@@ -96,8 +99,22 @@ def plan(
 
 
 @app.command()
-def run(
+def enrol(
     scenario: ScenarioName,
+    folder: Annotated[Path, typer.Option("--dir", help="The ledger's folder.")],
+    seed: Seed = 1,
+) -> None:
+    """Enrol the keys of the devices that sign for themselves, each under its party's."""
+    loaded = load_scenario(scenario)
+    every = devices(build_world(loaded), seed)
+    new = enrol_devices(every, folder)
+    _say(f"{len(every)} devices of {loaded.name} sign for themselves; {new} keys are new here")
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one parameter for each option
+    scenario: ScenarioName,
+    *,
     seed: Seed = 1,
     broker: Annotated[
         str | None, typer.Option(help="mqtt://host:port; without it only files are written.")
@@ -107,13 +124,16 @@ def run(
     ] = None,
     speed: Speed = "max",
     changes: Settings = None,
+    origin: Annotated[
+        str, typer.Option(help="The ledger's origin, for devices that sign for themselves.")
+    ] = ORIGIN,
 ) -> None:
     """Play a scenario into files (--out), a broker (--broker), or both."""
     if broker is None and out is None:
         raise typer.BadParameter("say where to: --broker URL, --out DIR, or both")
     factor, clients = _parse_speed(speed)
     loaded = load_scenario(scenario, changes or ())
-    show = Performance(loaded, seed)
+    show = Performance(loaded, seed, origin)
     if out is not None:
         with _progress("making", show) as report:
             made = store_performance(show, out, report)
@@ -121,7 +141,7 @@ def run(
             f"{loaded.name}, seed {seed}: {made} messages with {show.reads} reads and "
             f"{show.samples} samples about {loaded.items} items"
         )
-        show = Performance(loaded, seed)
+        show = Performance(loaded, seed, origin)
     if broker is not None:
         with _progress("publishing", show) as report:
             published = publish(

@@ -35,15 +35,16 @@ from rich.progress import (
 )
 
 from device_sim.broker import start_broker
+from device_sim.devicekeys import enrol_devices
 from device_sim.library import load_scenario, store_run
 from device_sim.play import Run, play
 from device_sim.publish import publish
 from device_sim.score import ScoreReport, score
 from device_sim.scoreboard import print_score
+from device_sim.signing import ORIGIN, devices
 from ingest.health import Health, read_health
 from ledger.errors import TagtrailError
 
-ORIGIN = "tagtrail.example/demo"
 COMPLETE_SHARE_MIN = 0.95
 START_S_MAX = 60.0
 STOP_S_MAX = 10.0
@@ -170,6 +171,7 @@ def _claim(folder: Path, run: Run) -> None:
         )
         if done.returncode != 0:
             raise DemoError(done.stderr.strip())
+        enrol_devices(devices(run.world, run.seed), folder)
         mark.write_text(json.dumps(said) + "\n")
     found = json.loads(mark.read_text())
     if found != said:

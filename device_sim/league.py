@@ -9,18 +9,22 @@ the ledger is asked about every item.
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
-from device_sim.library import load_scenario, store_performance
+from device_sim.devicekeys import enrol_devices
+from device_sim.library import load_scenario, scenario_text, store_performance
 from device_sim.play import Performance
 from device_sim.scenario import Scenario
 from device_sim.score import ScoreError, ScoreReport, opened_ledger, score
-from device_sim.scoreboard import format_scores
+from device_sim.scoreboard import Scored, format_scores
+from device_sim.signing import ORIGIN
+from device_sim.trials import trials
 
 MISSED = 0.05
 INTRO = """\
@@ -41,17 +45,21 @@ is said in [truth.md](truth.md#measures)."""
 
 
 def make_scores(names: Sequence[str], seed: int, say: Callable[[str], None]) -> str:
-    """Play the scenarios through the whole line and return the page; `say` tells how far."""
-    reports, counts = [], []
-    for name in names:
-        for title, scenario in variants(load_scenario(name)):
+    """Play the scenarios through the whole line and return the page; `say` tells how far.
+
+    With the dairy comes each kind of fault by itself.
+    """
+
+    def scored(runs: Iterable[tuple[str, Scenario]]) -> Iterator[Scored]:
+        for title, scenario in runs:
             report, counted = score_whole_line(scenario, seed)
-            report = replace(report, scenario=title)
-            counts.append(counted)
             wrong = sum(one.verdict in {"wrong", "silent"} for one in report.findings)
             say(f"{title}: {report.share:.1%} complete, {wrong} findings wrong or silent")
-            reports.append(report)
-    return format_scores(reports, counts, INTRO.format(seed=seed).splitlines())
+            yield replace(report, scenario=title), counted
+
+    runs = list(scored(one for name in names for one in variants(load_scenario(name))))
+    alone = list(scored(trials(scenario_text("dairy")))) if "dairy" in names else []
+    return format_scores(runs, alone, INTRO.format(seed=seed).splitlines())
 
 
 def variants(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
@@ -74,17 +82,31 @@ def score_whole_line(scenario: Scenario, seed: int) -> tuple[ScoreReport, dict[s
     """
     with TemporaryDirectory(prefix="tagtrail-scores-") as name:
         out, ledger = Path(name) / "run", Path(name) / "ledger"
-        store_performance(Performance(scenario, seed), out)
-        command = [
-            sys.executable, "-m", "ledger.cli", "gateway", "replay",
-            str(out / "messages.ndjson"), "--plan", str(out / "plan.toml"),
-            "--dir", str(ledger), "--json",
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if not done.stdout.startswith("{"):
-            told = f"{done.stdout[-500:]}{done.stderr[-500:]}".strip() or "nothing"
-            raise ScoreError(f"`gateway replay` ended with {done.returncode}, said: {told}")
-        said = json.loads(done.stdout)
+        show = Performance(scenario, seed, ORIGIN)
+        store_performance(show, out)
+        parties = [
+            ("--party", f"{one.id}={one.title}:{one.prefix}")
+            for one in show.world.parties.values()
+        ]
+        _tagtrail("init", "--dir", ledger, "--origin", ORIGIN, *chain(*parties))
+        enrol_devices(show.devices, ledger)
+        told = _tagtrail(
+            "gateway", "replay", out / "messages.ndjson",
+            "--plan", out / "plan.toml", "--dir", ledger, "--json",
+        )  # fmt: skip
+        said = json.loads(told)
+        status = json.loads(_tagtrail("gateway", "status", "--dir", ledger, "--json"))
+        said["parked"] = sum(1 + int(one["behind"]) for one in status["parked"])
         counts = {name: value for name, value in said.items() if isinstance(value, int)}
         with opened_ledger(str(ledger)) as url:
             return score(out / "truth.jsonl", url), counts
+
+
+def _tagtrail(*words: object) -> str:
+    """Run a command of tagtrail; return what it printed, even if not all of it held."""
+    command = [sys.executable, "-m", "ledger.cli", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0 and not done.stdout.startswith("{"):
+        told = f"{done.stdout[-500:]}{done.stderr[-500:]}".strip() or "nothing"
+        raise ScoreError(f"`tagtrail {words[0]}` ended with {done.returncode}, said: {told}")
+    return done.stdout

@@ -41,9 +41,7 @@ def load_scenario(name_or_path: str, settings: Iterable[str] = ()) -> Scenario:
     """
     changes = dict(map(_parse_setting, settings))
     if name_or_path in list_scenarios():
-        file = resources.files("device_sim") / "scenarios" / f"{name_or_path}{_SUFFIX}"
-        text = file.read_text(encoding="utf-8")
-        return parse_scenario(text, f"{name_or_path}{_SUFFIX}", changes)
+        return parse_scenario(scenario_text(name_or_path), f"{name_or_path}{_SUFFIX}", changes)
     path = Path(name_or_path)
     if not path.is_file():
         names = ", ".join(list_scenarios())
@@ -55,6 +53,12 @@ def load_scenario(name_or_path: str, settings: Iterable[str] = ()) -> Scenario:
         return parse_scenario(data.decode("utf-8"), name_or_path, changes)
     except UnicodeDecodeError as error:
         raise ParseError(name_or_path, f"is not UTF-8: {error}") from error
+
+
+def scenario_text(name: str) -> str:
+    """Return the text of a scenario that ships with the simulator."""
+    file = resources.files("device_sim") / "scenarios" / f"{name}{_SUFFIX}"
+    return file.read_text(encoding="utf-8")
 
 
 def _parse_setting(setting: str) -> tuple[str, int]:

@@ -121,7 +121,45 @@ def measure_faults(
     `strangers` are things that only faults know, such as fakes: the gaps of the answer
     about each, or None where there is no answer.
     """
-    return [_measure_fault(facts, judged, strangers, one) for one in facts.faults]
+    measures = [_measure_fault(facts, judged, strangers, one) for one in facts.faults]
+    return [_measure_missed(facts, judged), *measures] if facts.missed else measures
+
+
+def _measure_missed(facts: Facts, judged: Mapping[str, Judgement]) -> FaultMeasure:
+    """Return what the answers make of all reads that were missed, for whatever reason."""
+    deceived = frozenset[str]().union(*(one.things for one in facts.faults))
+    touched = {key for key in judged if _missed_of(facts, key)}
+    alarmed = {key for key in touched if judged[key].gaps}
+    harmed = {
+        key
+        for key in touched - deceived
+        if any(one.verdict in {"wrong", "silent"} for one in judged[key].findings)
+    }
+    labelled = _labelled(facts)
+    false = {
+        key
+        for key, one in judged.items()
+        if key not in touched
+        and any(not _explains(facts, labelled, key, gap) for gap in one.gaps)
+    }
+    return FaultMeasure(
+        kind="missed", where=f"{sum(map(len, facts.missed.values()))} reads",
+        touched=len(touched), complete=sum(not judged[key].findings for key in touched),
+        alarmed=len(alarmed), harmed=len(harmed),
+        measure=Measure(
+            Share(len(alarmed), len(alarmed | false)),
+            Share(len(alarmed), len(alarmed | harmed)),
+        ),
+    )  # fmt: skip
+
+
+def _missed_of(facts: Facts, key: str) -> bool:
+    """Tell whether a thing, or what it was in just then, crossed a station unheard."""
+    return key in facts.missed or any(
+        holder.meets(one.from_us, one.to_us, 0)
+        for holder in facts.containers(key)
+        for one in facts.missed.get(holder.what, ())
+    )
 
 
 def _measure_fault(

@@ -21,6 +21,7 @@ from device_sim.paperfaults import PaperFaults
 from device_sim.plan import format_plan
 from device_sim.readerfaults import ReaderFaults
 from device_sim.scenario import Scenario, build_world
+from device_sim.signing import ORIGIN, Device, Signing, devices
 from device_sim.truth import Told, tell_truth
 from device_sim.world import Message, Note, Party, Pass, World
 
@@ -51,9 +52,12 @@ class Run:
         return tuple(self.world.parties.values())
 
 
-def play(scenario: Scenario, seed: int) -> Run:
-    """Play `scenario` and keep everything; `seed` is any integer."""
-    show = Performance(scenario, seed)
+def play(scenario: Scenario, seed: int, origin: str = ORIGIN) -> Run:
+    """Play `scenario` and keep everything; `seed` is any integer.
+
+    `origin` is that of the ledger to which devices that sign address their statements.
+    """
+    show = Performance(scenario, seed, origin)
     messages = tuple(show.messages())
     return Run(
         scenario=scenario, seed=seed, world=show.world, messages=messages,
@@ -65,15 +69,24 @@ def play(scenario: Scenario, seed: int) -> Run:
 class Performance:
     """A run as it is made: first `messages`, to the end, then `truth`."""
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
+    def __init__(self, scenario: Scenario, seed: int, origin: str = ORIGIN) -> None:
         self.scenario = scenario
         self.seed = seed
+        self.origin = origin
+        signing = Signing(seed, origin)
         self.world = build_world(scenario)
         self._book = FaultBook()
         self._story = play_chain(scenario, self.world, seed, self._book)
         self._loggers = LoggerFaults(scenario, self._story, seed, self._book)
-        self._papers = PaperFaults(scenario, self._story, self._book)
-        self._readers = ReaderFaults(scenario, self.world, self._story, seed, self._book)
+        self._papers = PaperFaults(scenario, self.world, self._story, self._book, signing)
+        self._readers = ReaderFaults(
+            scenario, self.world, self._story, seed, self._book, signing
+        )
+
+    @property
+    def devices(self) -> list[Device]:
+        """The devices that sign for themselves; the ledger must know their keys."""
+        return devices(self.world, self.seed)
 
     @property
     def plan_text(self) -> str:

@@ -10,6 +10,7 @@
 * `duplicate_burst`, `replayed`: the last messages of a pass again, soon or `hours` later
 * `truncated`, `tampered`, `poison`: messages cut off, changed on the way, or garbage
 * `forged`: messages about items that were elsewhere
+* `stolen_key`: the same from a device that signs, with a copy of its key
 
 Every fault begins with pass number `pass` of its station and never happens if there is none.
 A tag that was heard, but only in reads or messages that a fault swallowed, is labelled as
@@ -27,6 +28,7 @@ from device_sim.faults import FaultBook, Missed
 from device_sim.radio import DEAFNESS, hear_pass
 from device_sim.readers import Packet, Tell, station_packets
 from device_sim.scenario import FAULT_KEYS, FaultTable, Scenario
+from device_sim.signing import Signing
 from device_sim.tags import Epc, raw_tag, worn
 from device_sim.world import (
     HOUR_US,
@@ -71,8 +73,15 @@ class ReaderFaults:
     """All that the readers of a run hear and send, with the faults of the scenario."""
 
     def __init__(
-        self, scenario: Scenario, world: World, story: Story, seed: int, book: FaultBook
+        self,
+        scenario: Scenario,
+        world: World,
+        story: Story,
+        seed: int,
+        book: FaultBook,
+        signing: Signing,
     ) -> None:
+        self.signing = signing
         self.scenario = scenario
         self.world = world
         self.story = story
@@ -102,7 +111,11 @@ class ReaderFaults:
         ]
         for one in active:
             reads = self._change_reads(one, crossing, reads)
-        packets = station_packets(crossing.station, reads, self._clock(active))
+        clock = self._clock(active)
+        if crossing.station.reader == "signed":
+            packets = self.signing.sign_pass(crossing.station, reads, clock)
+        else:
+            packets = station_packets(crossing.station, reads, clock)
         for one in active:
             packets = self._change_packets(one, crossing, packets)
         self.book.missed += unheard
@@ -158,10 +171,11 @@ class ReaderFaults:
         if lost:
             gone = set(lost)
             self.book.label(one.number, fault, span, (read.tag.epc for read in lost))
-            unsent = station_packets(crossing.station, reads)
-            self.book.touch(
-                one.number, (p.message for p in unsent if not gone.isdisjoint(p.reads))
-            )
+            if crossing.station.reader != "signed":  # what it would have signed is nowhere
+                unsent = station_packets(crossing.station, reads)
+                self.book.touch(
+                    one.number, (p.message for p in unsent if not gone.isdisjoint(p.reads))
+                )
             return [read for read in reads if read not in gone]
         return reads
 
@@ -221,7 +235,7 @@ class ReaderFaults:
             case "poison":
                 made = _poison(crossing, fault.messages)
                 packets = [*packets, *made]
-            case "forged":
+            case "forged" | "stolen_key":
                 made = self._forge(one, crossing)
                 packets = [*packets, *made]
             case _:  # it changes reads or clocks, or is another room's
@@ -263,7 +277,12 @@ class ReaderFaults:
             station=crossing.station, number=1_000_000 + one.number, start_us=start_us,
             end_us=start_us + stay_us, visits=visits,
         )  # fmt: skip
-        return station_packets(crossing.station, hear_pass(never, (), self.seed))
+        station, reads = crossing.station, hear_pass(never, (), self.seed)
+        if one.fault.kind == "stolen_key":
+            return self.signing.steal_pass(station, reads)
+        if station.reader == "signed":
+            return self.signing.forge_pass(station, reads, one.number)
+        return station_packets(station, reads)
 
     def _stray(self, crossing: Pass) -> list[Packet]:
         """Return what readers next door hear of a pass."""
@@ -350,6 +369,11 @@ def _cut(packet: Packet) -> Packet:
 def _tamper(packet: Packet) -> Packet:
     """Return the packet with the last digit of each tag's EPC in hex changed."""
     payload = packet.message.payload
+    if packet.message.topic.endswith("/signed"):
+        middle = len(payload) // 2
+        letter = b"A" if payload[middle : middle + 1] != b"A" else b"B"
+        spoilt = payload[:middle] + letter + payload[middle + 1 :]
+        return Packet(replace(packet.message, payload=spoilt), packet.reads, readable=False)
     for tag in {read.tag for read in packet.reads}:
         for memory in (tag.memory, tag.memory.lower()):
             other = memory[:-1] + format(int(memory[-1], 16) ^ 1, "x").upper()

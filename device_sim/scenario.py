@@ -52,7 +52,7 @@ FaultKind = Literal[
     "ghost", "antenna_failure", "clock_skew", "clock_drift", "clock_step", "no_clock", "reboot",
     "offline", "truncated", "poison", "tampered", "replayed", "forged", "late_document",
     "lost_document", "forged_document", "mass_imbalance", "clone", "fakes", "diversion",
-    "tag_swap",
+    "tag_swap", "stolen_key", "collusion",
 ]  # fmt: skip
 # The keys that name something of the scenario, which each kind needs.
 FAULT_KEYS: dict[FaultKind, tuple[str, ...]] = {
@@ -61,7 +61,7 @@ FAULT_KEYS: dict[FaultKind, tuple[str, ...]] = {
         (
             "duplicate_burst", "ghost", "antenna_failure", "clock_skew", "clock_drift",
             "clock_step", "no_clock", "reboot", "offline", "truncated", "poison", "tampered",
-            "replayed", "forged", "clone", "fakes", "tag_swap",
+            "replayed", "forged", "stolen_key", "clone", "fakes", "tag_swap",
         ),
         ("station",),
     ),
@@ -70,6 +70,7 @@ FAULT_KEYS: dict[FaultKind, tuple[str, ...]] = {
         ("late_document", "lost_document", "forged_document", "mass_imbalance"), ("site",)
     ),
     "diversion": ("leg", "to"),
+    "collusion": ("site", "to"),
 }  # fmt: skip
 
 _Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]*$", max_length=40)]

@@ -23,8 +23,8 @@ from typing import Any
 import msgspec
 
 from device_sim.complaint import Path, explain, refused
-from device_sim.scenario import COPIES_MAX, FAULT_KEYS, Scenario, build_world
-from device_sim.world import Does, Role, Site, World, parse_time
+from device_sim.scenario import COPIES_MAX, FAULT_KEYS, FaultTable, Scenario, build_world
+from device_sim.world import MEANINGS, Does, Role, Site, World, parse_time
 from ledger.errors import ParseError
 
 Tree = dict[str, Any]
@@ -209,6 +209,7 @@ def _shortcomings(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     """Yield what the chain needs and the file lacks."""
     world = build_world(scenario)
     yield from _missing_roads(scenario, world)
+    yield from _unfit_signers(scenario)
     fate = scenario.fate
     if fate.returned and fate.buyers is None:
         yield ("fate", "buyers"), "is missing: what comes back was somebody's"
@@ -240,6 +241,10 @@ def _idle_faults(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             yield ("fault", n, "station"), f"{station!r} does not sell"
         elif "station" in FAULT_KEYS[fault.kind] and readers[station] == "none":
             yield ("fault", n, "station"), f"{station!r} has no reader"
+        elif fault.kind == "stolen_key" and readers[station] != "signed":
+            yield ("fault", n, "station"), f"{station!r} does not sign"
+        elif fault.kind == "collusion":
+            yield from _idle_collusion(("fault", n), fault, roles)
         elif fault.kind.endswith("_document") and roles[fault.site or ""] != "source":
             yield ("fault", n, "site"), f"{fault.site!r} is no source"
         elif fault.kind == "mass_imbalance" and roles[fault.site or ""] != "plant":
@@ -248,6 +253,28 @@ def _idle_faults(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             origin = (fault.leg or "").partition("/")[0]
             if f"{origin}/{fault.to}" not in legs or f"{origin}/{fault.to}" == fault.leg:
                 yield ("fault", n, "to"), f"no other road leads from {origin!r} to {fault.to!r}"
+
+
+def _idle_collusion(
+    path: Path, fault: FaultTable, roles: Mapping[str, Role]
+) -> Iterator[tuple[Path, str]]:
+    for key, name in (("site", fault.site or ""), ("to", fault.to or "")):
+        if roles[name] != "source":
+            yield (*path, key), f"{name!r} is no source"
+    if fault.site == fault.to:
+        yield (*path, "to"), "a supplier cannot lend itself its name"
+
+
+def _unfit_signers(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """Yield stations that sign what such a device cannot tell by itself."""
+    for n, one in enumerate(scenario.station):
+        allowed = ", ".join((*MEANINGS, "despatch"))
+        if one.reader == "signed" and one.does not in (*MEANINGS, "despatch"):
+            yield ("station", n, "reader"), f"a device that signs cannot {one.does}: {allowed}"
+        if one.does == "despatch" and one.reader != "signed":
+            yield ("station", n, "reader"), "a desk that despatches signs: want 'signed'"
+        if one.reader == "signed" and one.does == "sell" and scenario.fate.buyers is not None:
+            yield ("station", n, "reader"), "a device that signs names no buyers"
 
 
 def _missing_roads(scenario: Scenario, world: World) -> Iterator[tuple[Path, str]]:

@@ -53,10 +53,15 @@ _FAULT_HEAD = (
 )  # fmt: skip
 
 
-def format_scores(
-    reports: Sequence[ScoreReport], counts: Sequence[Mapping[str, int]], intro: Iterable[str]
-) -> str:
-    """Return the scores of several runs as a Markdown page; `counts` are the gateway's."""
+Scored = tuple[ScoreReport, Mapping[str, int]]
+
+
+def format_scores(runs: Sequence[Scored], alone: Sequence[Scored], intro: Iterable[str]) -> str:
+    """Return the scores of several runs as a Markdown page, each with the gateway's counts.
+
+    `alone` are runs with one fault each, called by its kind.
+    """
+    reports, counts = [one for one, _ in runs], [counted for _, counted in runs]
     lines = [*intro, "", "## What the gateway made of it", ""]
     lines += _table(
         ("scenario", *(name.replace("_", " ") for name in _COUNTED)),
@@ -101,7 +106,38 @@ def format_scores(
             for one in report.faults
         ),
     )  # fmt: skip
+    if alone:
+        lines += ["", "## Each fault by itself", "", *_ALONE, ""]
+        lines += _table(
+            (
+                "fault", "complete", "named gap", "unknowable", "silent hole", "wrong",
+                "quarantined", "unresolved", "refused", *_FAULT_HEAD[2:],
+            ),
+            (_row_alone(report, counted) for report, counted in alone),
+        )  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+_ALONE = (
+    "A small dairy without a missed read, and one fault at a time. The first columns count",
+    "over all aspects of all items, the last ones are the fault's own as above; `refused` are",
+    "the statements that the ledger did not take.",
+)
+
+
+def _row_alone(report: ScoreReport, counted: Mapping[str, int]) -> list[str]:
+    """Return the row of a fault that was alone; `-` where the truth has no label of it."""
+    totals = [str(sum(counts[v] for counts in report.aspects.values())) for v in VERDICTS[1:]]
+    own = next((one for one in report.faults if one.kind == report.scenario), None)
+    numbers = ["-"] * 6
+    if own is not None:
+        numbers = [
+            str(own.touched), str(own.complete), str(own.alarmed), str(own.harmed),
+            _say(own.measure.precision), _say(own.measure.recall),
+        ]  # fmt: skip
+    names = ("quarantined_messages", "unresolved", "parked")
+    said = [str(counted.get(name, 0)) for name in names]
+    return [report.scenario, f"{report.share:.1%}", *totals, *said, *numbers]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -73,6 +73,16 @@ def _lines(told: Told, scenario: str, seed: int) -> Iterator[dict[str, object]]:
             "kind": "batch", "id": batch.id, "lot": batch.lot, "from": batch.start_us,
             "to": batch.end_us, "outputs": len(batch.outputs), "inputs": inputs,
         }  # fmt: skip
+    for order in story.orders:
+        yield {
+            "kind": "order", "id": order.id, "seller": order.seller.id,
+            "buyer": order.buyer.id, "product": order.product, "pallets": order.units,
+            "placed_at": order.placed_us,
+            "despatched": [
+                {"advice": advice, "at": sent_us, "epcs": list(epcs)}
+                for advice, sent_us, epcs in order.advices
+            ],
+        }  # fmt: skip
     for nesting in story.nestings:
         yield {
             "kind": "containment", "child": nesting.child, "parent": nesting.parent,

@@ -46,7 +46,7 @@ def _worker(show: Performance, shard: int, shards: int) -> Iterator[Connection]:
     """Start a process that makes one shard; yield the end of the pipe to hear it."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    args = (theirs, show.scenario, show.seed, shard, shards)
+    args = (theirs, show.scenario, show.seed, show.origin, shard, shards)
     process = context.Process(target=_work, args=args, daemon=True)
     process.start()
     theirs.close()
@@ -59,8 +59,9 @@ def _worker(show: Performance, shard: int, shards: int) -> Iterator[Connection]:
             process.terminate()
 
 
-def _work(pipe: Connection, scenario: Scenario, seed: int, shard: int, shards: int) -> None:
-    show = Performance(scenario, seed)
+def _work(pipe: Connection, *how: *tuple[Scenario, int, str, int, int]) -> None:
+    scenario, seed, origin, shard, shards = how
+    show = Performance(scenario, seed, origin)
     ordered = show.ordered(shard, shards)
     try:
         while chunk := list(islice(ordered, _CHUNK)):

@@ -45,6 +45,14 @@ ReaderModel = Literal[
 Probe = Literal["ruuvi", "things-stack", "sparkplug", "json"]
 ProfileName = Literal["gate", "tunnel", "till"]
 
+# Business step, disposition and action of what such a device decides by itself.
+MEANINGS: Mapping[Does, tuple[str, str, str]] = {
+    "make": ("commissioning", "active", "ADD"),
+    "sell": ("retail_selling", "retail_sold", "OBSERVE"),
+    "rework": ("repairing", "in_progress", "OBSERVE"),
+    "recall": ("holding", "recalled", "OBSERVE"),
+    "destroy": ("destroying", "destroyed", "DELETE"),
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from device_sim import trials
 from device_sim.library import load_scenario
 from device_sim.play import Run, play
 from device_sim.scenario import FAULT_KEYS, FaultKind
@@ -13,38 +14,8 @@ from device_sim.world import HOUR_US, MINUTE_US, Message, parse_time
 from ledger.errors import ParseError
 
 SEED = 5
-ITEMS = "items = 96"
 DOCK, LINE, TILL = "centre/dock-in", "dairy/case-tunnel", "harbour/till"
-# Each kind with the keys of its table; `pass`, `trip` and the rest have defaults.
-FAULTS: dict[FaultKind, str] = {
-    "excursion": 'leg = "dairy/centre"\nminutes = 90',
-    "sensor_drift": 'leg = "dairy/centre"\ndegrees = 3.0',
-    "sensor_silence": 'leg = "dairy/centre"\nminutes = 60',
-    "late_upload": 'leg = "dairy/centre"',
-    "duplicate_burst": f'station = "{DOCK}"\nmessages = 20',
-    "stray": 'station = "centre/dock-2"\nby = "centre/dock-1"\nshare = 1.0',
-    "ghost": f'station = "{DOCK}"\ncount = 4',
-    "antenna_failure": f'station = "{DOCK}"\nantenna = 2\nminutes = 60',
-    "clock_skew": f'station = "{DOCK}"\nseconds = -90.0',
-    "clock_drift": f'station = "{DOCK}"\nppm = 500.0',
-    "clock_step": f'station = "{DOCK}"\npass = 1\nseconds = 3600.0',
-    "no_clock": f'station = "{DOCK}"\nminutes = 60',
-    "reboot": f'station = "{LINE}"\nminutes = 1',
-    "offline": f'station = "{DOCK}"\nminutes = 60\nrate = 5',
-    "truncated": f'station = "{LINE}"\nmessages = 2',
-    "poison": f'station = "{DOCK}"\nmessages = 6',
-    "tampered": f'station = "{DOCK}"\nmessages = 3',
-    "replayed": f'station = "{DOCK}"\nmessages = 5\nhours = 5',
-    "forged": f'station = "{TILL}"\ncount = 2',
-    "late_document": 'site = "hill-farm"\nhours = 50',
-    "lost_document": 'site = "hill-farm"',
-    "forged_document": 'site = "hill-farm"\nshare = 2.0',
-    "mass_imbalance": 'site = "dairy"\nshare = 0.4',
-    "clone": f'station = "{TILL}"\ncount = 2',
-    "fakes": f'station = "{TILL}"\ncount = 2',
-    "diversion": 'leg = "centre/harbour"\nto = "market"',
-    "tag_swap": f'station = "{TILL}"',
-}
+FAULTS = trials.TRIALS
 
 
 WORLDLY = {"excursion", "diversion"}
@@ -52,7 +23,7 @@ WORLDLY = {"excursion", "diversion"}
 
 @pytest.fixture(scope="module")
 def sound_text(dairy_text: str) -> str:
-    return dairy_text.partition("# Faults")[0].replace("items = 300", ITEMS)
+    return trials.sound_text(dairy_text.replace("items = 300", "items = 96"))
 
 
 @pytest.fixture(scope="module")

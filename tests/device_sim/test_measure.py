@@ -113,9 +113,11 @@ def test_a_board_shows_every_measure_and_a_page_every_run(report: ScoreReport) -
     assert "containment" in printed
     assert "boutique-4/till" in printed
     both = [report, replace(report, scenario="again")]
-    page = format_scores(both, [{"reads": 4711}, {}], ["# Scores"])
+    alone = [(replace(report, scenario="clone"), {"parked": 42})]
+    page = format_scores([(both[0], {"reads": 4711}), (both[1], {})], alone, ["# Scores"])
     assert page.startswith("# Scores\n")
     assert "| 4711 |" in page
+    assert "| 42 |" in page[page.index("## Each fault by itself") :]
     assert page.count("| again |") == 4 + len(report.faults)
     assert all(line.count("|") > 3 for line in page.splitlines() if line.startswith("|"))
 
