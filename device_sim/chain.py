@@ -168,7 +168,7 @@ class _Chain:
         arrived_us = placed_us = ready_us
         self.orders_made += 1
         order = f"PO-{self.maker.run:04d}-{self.orders_made}"
-        advices: list[tuple[str, int, tuple[Epc, ...]]] = []
+        notices: list[tuple[str, int, tuple[Epc, ...]]] = []
         for at in range(0, len(pallets), product.pallets_per_trailer):
             load = pallets[at : at + product.pallets_per_trailer]
             epcs = [one.epc for one in load]
@@ -186,15 +186,15 @@ class _Chain:
             spans = ((loading.start_us, loading.end_us), (emptying.start_us, emptying.end_us))
             tell.drive(trailer, f"{origin.name}/{to.name}", *spans)
             arrived_us, ready_us = emptying.end_us, loading.end_us
-            advice = f"DA{order.removeprefix('PO')}-{len(advices) + 1}"
-            advices.append(
+            advice = f"DA{order.removeprefix('PO')}-{len(notices) + 1}"
+            notices.append(
                 (advice, self.advise(origin, order, advice, load, loading), tuple(epcs))
             )
         tell.story.orders.append(
             Order(
                 id=order, seller=origin.party, buyer=meant.party, product=product.name,
                 units=len(pallets),
-                placed_us=placed_us - DAY_US, advices=tuple(advices),
+                placed_us=placed_us - DAY_US, notices=tuple(notices),
             )
         )  # fmt: skip
         return arrived_us

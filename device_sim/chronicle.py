@@ -102,7 +102,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What one site ordered of another, and the despatch advices that came of it.
+    """What one site ordered of another, and the despatch notices that came of it.
 
     Each advice is (its number, when it was sent, the logistic units that it names).
     """
@@ -113,7 +113,7 @@ class Order:
     product: str
     units: int
     placed_us: int
-    advices: tuple[tuple[str, int, tuple[Epc, ...]], ...]
+    notices: tuple[tuple[str, int, tuple[Epc, ...]], ...]
 
 
 @dataclass(slots=True)

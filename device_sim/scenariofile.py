@@ -272,7 +272,7 @@ def _unfit_signers(scenario: Scenario) -> Iterator[tuple[Path, str]]:
         if one.reader == "signed" and one.does not in (*MEANINGS, "despatch"):
             yield ("station", n, "reader"), f"a device that signs cannot {one.does}: {allowed}"
         if one.does == "despatch" and one.reader != "signed":
-            yield ("station", n, "reader"), "a desk that despatches signs: want 'signed'"
+            yield ("station", n, "reader"), "a desk that writes advice signs: want 'signed'"
         if one.reader == "signed" and one.does == "sell" and scenario.fate.buyers is not None:
             yield ("station", n, "reader"), "a device that signs names no buyers"
 

@@ -112,7 +112,7 @@ class Signing:
         return self._sign_reads(station, reads, _Chain(own.signer, own.link), None)
 
     def sign_note(self, note: Note) -> Message:
-        """Return what a desk says of what it despatches: the order, and its advice."""
+        """Return what a desk says of what it sends: the order, and its advice."""
         body, gln = note.body, note.station.site.party.gln
         event: dict[str, object] = {
             "type": "TransactionEvent", "eventTime": format_time(note.time_us),

@@ -78,9 +78,9 @@ def _lines(told: Told, scenario: str, seed: int) -> Iterator[dict[str, object]]:
             "kind": "order", "id": order.id, "seller": order.seller.id,
             "buyer": order.buyer.id, "product": order.product, "pallets": order.units,
             "placed_at": order.placed_us,
-            "despatched": [
+            "sent_with": [
                 {"advice": advice, "at": sent_us, "epcs": list(epcs)}
-                for advice, sent_us, epcs in order.advices
+                for advice, sent_us, epcs in order.notices
             ],
         }  # fmt: skip
     for nesting in story.nestings:

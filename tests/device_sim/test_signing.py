@@ -129,8 +129,8 @@ def test_a_thief_and_the_device_contradict_each_other_with_the_next_statement() 
 def test_orders_and_despatch_advices_are_signed_at_the_desk() -> None:
     run = play(load_scenario("pharma", ["items=32", "day.batches=1"]), SEED)
     orders = [one for one in map(json.loads, run.truth) if one["kind"] == "order"]
-    sent = {each["advice"]: each["epcs"] for one in orders for each in one["despatched"]}
-    assert all(one["placed_at"] < each["at"] for one in orders for each in one["despatched"])
+    sent = {each["advice"]: each["epcs"] for one in orders for each in one["sent_with"]}
+    assert all(one["placed_at"] < each["at"] for one in orders for each in one["sent_with"])
     told = {}
     for submission in said(run, "maker/desk") + said(run, "wholesaler/desk"):
         (whole,) = submission.events
