@@ -49,6 +49,11 @@ _LEFT_OUT = {
     15: "Check 15, the physical story: containment, places and quantities of the goods "
     "(--custody).",
 }
+SIGNED_APART = (
+    "What the log has signed at most: signed.db is a file of the ledger's folder, and not in "
+    "its database, so that a log whose newest entries and checkpoints were cut off together "
+    "would pass. Verify the folder, or keep a state file (--state)."
+)
 NO_WITNESSES = (
     "Check 6, witnesses: the trust file asks for none, so the log could show another history "
     "to somebody else."
@@ -91,6 +96,8 @@ def list_not_checked(
     """
     listed = [KEYS_FROM_LEDGER] if own_trust else []
     listed += _skipped(summary, scope)
+    if summary.signed_apart:
+        listed.append(SIGNED_APART)
     if summary.unsigned > 0:
         listed.append(
             f"The newest {summary.unsigned} entries: no signed checkpoint covers them yet, so "

@@ -26,6 +26,8 @@ class LogSummary:
     documents_left_out: bool = False
     documents_uncited: int = 0
     unread: int = 0
+    signed_apart: bool = False
+    """Whether what the log signed at most is kept where this audit did not look."""
     signed_size: int | None = None
     statements: Counter[str] = field(default_factory=Counter)
     keys: int = 0

@@ -3,6 +3,7 @@
     a folder with evidence.db       a ledger, beside its server or a copy
     a folder with checkpoint        exported evidence (`tagtrail export`)
     http:// or https://             a log of static files (C2SP tlog-tiles)
+    postgresql://                   the database of a ledger, without its folder
 
 A state file is read before and written after an audit that found nothing wrong, so that the
 next one compares with what was seen (check 7) and can go on from there (`--since`).
@@ -14,6 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
@@ -33,6 +35,7 @@ from ledger.client.files import (
     EVIDENCE_NAME,
     IndexFiles,
     LedgerFiles,
+    open_database,
     read_own_trust,
     read_trust,
 )
@@ -44,6 +47,7 @@ from ledger.tlog.checkpoint import parse_signed_checkpoint
 
 CONSISTENCY = 7
 FORK_NAME = "fork-proof.json"
+_DATABASES = ("postgresql://", "postgres://")
 
 Advance = Callable[[int], None]
 """Called with the index of an entry that was audited, now and then."""
@@ -128,7 +132,7 @@ def audit_target(target: str, options: Options) -> Report:
     outcome = _Outcome(undecided=[trusting.why_none] if trusting.trust is None else [])
     try:
         with ExitStack() as stack:
-            rebuilt = _open_index(folder, outcome.findings, stack, options)
+            rebuilt = _open_index(folder or target, outcome.findings, stack, options)
             evidence = stack.enter_context(_open(target, folder))
             stack.enter_context(collect_rarely())
             cores = stack.enter_context(JudgeCores(options.processes))
@@ -140,13 +144,13 @@ def audit_target(target: str, options: Options) -> Report:
                 index=rebuilt,
                 scope=options.scope,
             )
-            _run(audit, evidence, state, outcome, options)
+            _run(audit, evidence, state, outcome, options, folder)
     except UnreadableError as error:
         outcome.undecided.append(f"{error}.")
     result = outcome.findings.result(undecided=bool(outcome.undecided))
     notes = _write_files(outcome, options, result)
     return Report(
-        target=target,
+        target=_without_password(target),
         summary=outcome.summary,
         result=result,
         findings=outcome.findings.kept(),
@@ -173,11 +177,14 @@ def _run(
     state: AuditorState | None,
     outcome: _Outcome,
     options: Options,
+    folder: Path | None,
 ) -> None:
     outcome.audit, outcome.summary = audit, audit.summary
     outcome.tables = frozenset(evidence.tables)
     if "key_entry" in outcome.tables and evidence.signed_before is None:
-        outcome.undecided.append("signed.db is not here: a log cut short could pass.")
+        if folder is not None:
+            outcome.undecided.append("signed.db is not here: a log cut short could pass.")
+        outcome.summary.signed_apart = folder is None
     if state is not None:
         if options.since:
             _resume(audit, state, outcome)
@@ -205,6 +212,21 @@ def _resume(audit: LogAudit, state: AuditorState, outcome: _Outcome) -> None:
         )
 
 
+def _without_password(target: str) -> str:
+    """Return `target` as it may be shown: reports are kept and sent around."""
+    if not is_database(target):
+        return target
+    parts = urlsplit(target)
+    user, _, host = parts.netloc.rpartition("@")
+    netloc = f"{user.partition(':')[0]}@{host}" if user else host
+    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+
+
+def is_database(target: str) -> bool:
+    """Tell whether `target` is the URL of a PostgreSQL database."""
+    return target.lower().startswith(_DATABASES)
+
+
 def _newest_size(evidence: Evidence) -> int:
     note = evidence.newest_note()
     try:
@@ -216,19 +238,19 @@ def _newest_size(evidence: Evidence) -> int:
 
 def _open(target: str, folder: Path | None) -> AbstractContextManager[Evidence]:
     if folder is None:
-        return open_url(target)
+        return open_database(target) if is_database(target) else open_url(target)
     if not (folder / EVIDENCE_NAME).exists() and (folder / "checkpoint").exists():
         return open_export(folder)
     return LedgerFiles(folder)
 
 
 def _open_index(
-    folder: Path | None, findings: Findings, stack: ExitStack, options: Options
+    where: Path | str, findings: Findings, stack: ExitStack, options: Options
 ) -> IndexAudit | None:
     """Open the index to be compared; what SQLite finds wrong in it goes to `findings`."""
-    if not options.index or folder is None:
+    if not options.index:
         return None
-    files = IndexFiles(folder)
+    files = IndexFiles(where)
     stack.callback(files.close)
     findings.extend(map(index_contradiction, files.contradictions()))
     return IndexAudit(

@@ -30,7 +30,13 @@ from ledger.audit.fork import FORK_BYTES_MAX, parse_fork, verify_fork
 from ledger.audit.report import HEADLINES, format_report, printable, report_to_json
 from ledger.audit.scope import ALL_CHECKS, ON_REQUEST, SAMPLE_MAX, Scope, parse_checks
 from ledger.audit.tables import Tabled, format_csv, format_junit
-from ledger.cli.auditing import Options, audit_folder, audit_target, load_trust
+from ledger.cli.auditing import (
+    Options,
+    audit_folder,
+    audit_target,
+    is_database,
+    load_trust,
+)
 from ledger.cli.progress import show_progress
 from ledger.client.bundlefile import read_bundle
 from ledger.client.reading import read_bounded
@@ -41,7 +47,6 @@ __all__ = ["app", "audit_folder"]
 SEED_BYTES = 8
 INDEX_CHECK, CUSTODY_CHECK = 14, 15
 _SERVED = frozenset({"http", "https"})
-_POSTGRESQL = frozenset({"postgresql", "postgres"})
 NOTHING_CHECKED = "Everything: the audit did not end, and says nothing about its target."
 
 T = TypeVar("T")
@@ -52,8 +57,8 @@ app = typer.Typer(add_completion=False)
 Target = Annotated[
     str,
     typer.Argument(
-        help="A ledger's folder, exported evidence, an http(s):// log, a bundle or a fork "
-        "proof.",
+        help="A ledger's folder or postgresql:// database, exported evidence, an http(s):// "
+        "log, a bundle or a fork proof.",
         metavar="TARGET",
     ),
 ]
@@ -140,7 +145,7 @@ def verify(  # noqa: PLR0913 - a command's options are its arguments
         since=since,
         fork=fork,
     )
-    _refuse_combinations(options, served=path is None)
+    _refuse_combinations(options, served=path is None and not is_database(target))
     if not as_json:
         options = options.with_progress(show_progress)
     report = _judge(target, lambda: audit_target(target, options), as_json=as_json)
@@ -286,27 +291,20 @@ def _parse_target(text: str) -> Path | None:
         if not urlsplit(text).hostname:
             raise typer.BadParameter(f"{text!r} names no host")
         return None
-    if scheme in _POSTGRESQL:
-        _refuse_postgresql(scheme)
+    if is_database(text):
+        if find_spec("psycopg") is None:
+            why = f"{scheme}:// targets need psycopg: pip install 'tagtrail[postgres]'"
+            raise typer.BadParameter(why)
+        return None
     if scheme:
         raise typer.BadParameter(
-            f"{scheme}:// targets are not known; give a folder, a file or an http(s):// log"
+            f"{scheme}:// targets are not known; give a folder, a file, an http(s):// log "
+            "or a postgresql:// database"
         )
     path = Path(text)
     if not path.is_dir() and not path.is_file():
         raise typer.BadParameter(f"there is no folder and no file {text!r}")
     return path
-
-
-def _refuse_postgresql(scheme: str) -> NoReturn:
-    if find_spec("psycopg") is None:
-        raise typer.BadParameter(
-            f"{scheme}:// targets need the package 'psycopg': pip install 'psycopg[binary]'"
-        )
-    raise typer.BadParameter(
-        f"{scheme}:// targets cannot be verified by this version; verify an export "
-        "(tagtrail export)"
-    )
 
 
 def _parse_checks(text: str | None, *, index: bool, custody: bool) -> frozenset[int]:

@@ -80,21 +80,16 @@ _TILES_OF_NO_LEVEL = (
 )
 
 
-class LedgerFiles:
-    """The evidence of one ledger's folder: a `ledger.audit.log.StoredEvidence`; use `with`."""
+class EvidenceRows:
+    """The evidence of one ledger: a `ledger.audit.log.StoredEvidence`; use `with`."""
 
     tables = _EVIDENCE_TABLES
+    signed_before: list[Row] | None = None
+    signed_after: list[Row] | None = None
 
-    def __init__(self, folder: Path) -> None:
-        """Open the folder's databases, or raise `UnreadableError`."""
-        self.folder = folder
-        self.signed_before = read_signed(folder)
-        self._evidence = _open_rows(folder, EVIDENCE_NAME, _EVIDENCE_TABLES)
-        try:
-            self.signed_after = read_signed(folder)
-        except BaseException:
-            self.close()
-            raise
+    def __init__(self, evidence: "ReadOnlyDatabase | ReadOnlySchema") -> None:
+        """Read the tables of `evidence`, which is closed with this."""
+        self._evidence = evidence
 
     def __enter__(self) -> Self:
         return self
@@ -166,15 +161,47 @@ class LedgerFiles:
         return row[0] if row is not None and isinstance(row[0], int) else -1
 
 
-class IndexFiles:
-    """The index of one ledger's folder: no evidence, but what answers are made from."""
+class LedgerFiles(EvidenceRows):
+    """The evidence of one ledger's folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Open `index.db`, or raise `UnreadableError`.
+        """Open the folder's databases, or raise `UnreadableError`."""
+        self.folder = folder
+        self.signed_before = read_signed(folder)
+        super().__init__(_open_rows(folder, EVIDENCE_NAME, _EVIDENCE_TABLES))
+        try:
+            self.signed_after = read_signed(folder)
+        except BaseException:
+            self.close()
+            raise
+
+
+def open_database(url: str) -> EvidenceRows:
+    """Open the evidence in the PostgreSQL database at `url`, or raise `UnreadableError`.
+
+    `signed.db` and `trust.toml` are files of the ledger's folder, and not in there.
+    """
+    from ledger.client.server import ReadOnlySchema  # noqa: PLC0415 - only where it is used
+
+    schema = EVIDENCE_NAME.removesuffix(".db")
+    return EvidenceRows(ReadOnlySchema(None, url, schema, _EVIDENCE_TABLES))
+
+
+class IndexFiles:
+    """The index of one ledger: no evidence, but what answers are made from."""
+
+    def __init__(self, where: Path | str) -> None:
+        """Open `index.db` of a folder, or the schema at a URL, or raise `UnreadableError`.
 
         Open it before the evidence: an index is never ahead of the log that it follows.
         """
-        self._index = _open_rows(folder, INDEX_NAME, _INDEX_TABLES)
+        if isinstance(where, Path):
+            self._index = _open_rows(where, INDEX_NAME, _INDEX_TABLES)
+            return
+        from ledger.client.server import ReadOnlySchema  # noqa: PLC0415 - only where it is used
+
+        schema = INDEX_NAME.removesuffix(".db")
+        self._index = ReadOnlySchema(None, where, schema, _INDEX_TABLES)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,10 +8,14 @@ A view, a rule, or a policy on rows could show this reader other rows than the s
 a schema with one is refused, as one with a foreign table is.
 """
 
+import os
 import re
+import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import psycopg
@@ -21,6 +25,9 @@ from ledger.client.sqlitefile import BATCH_BYTES_MAX, ROWS_AT_ONCE, Row
 
 PASSFILE = "keys/database.pgpass"
 CONNECT_S = 10
+ANSWER_S_MAX = 300.0
+"""How long the server may take for some rows: the first ones may have to be sorted."""
+ROWS_AT_FIRST = 16
 
 _RELATIONS = """
 SELECT relname, relkind::text, relrowsecurity OR relhasrules OR relhassubclass FROM pg_class
@@ -33,12 +40,17 @@ _TYPE = re.compile(r"typeof\((\w+)\)")
 class ReadOnlySchema:
     """One schema of a PostgreSQL database, all reads in one transaction."""
 
-    def __init__(self, folder: Path, url: str, schema: str, tables: frozenset[str]) -> None:
-        """Open `schema`, which must have just `tables`, or raise `UnreadableError`."""
-        self.path = f"{DATABASE_TOML}: {schema}"
+    def __init__(
+        self, folder: Path | None, url: str, schema: str, tables: frozenset[str]
+    ) -> None:
+        """Open `schema`, which must have just `tables`, or raise `UnreadableError`.
+
+        In `folder`, if any, lies the password file of a ledger's own role.
+        """
+        self.path = f"{DATABASE_TOML if folder is not None else 'the database'}: {schema}"
         self._numbers = count()
         options: dict[str, Any] = {"connect_timeout": CONNECT_S, "client_encoding": "UTF8"}
-        if (folder / PASSFILE).exists():
+        if folder is not None and (folder / PASSFILE).exists():
             options["passfile"] = str(folder / PASSFILE)
         try:
             self._connection = psycopg.connect(url, autocommit=True, **options)
@@ -76,28 +88,47 @@ class ReadOnlySchema:
             with psycopg.RawServerCursor(
                 self._connection, f"audit{next(self._numbers)}"
             ) as cursor:
-                cursor.itersize = ROWS_AT_ONCE
-                cursor.execute(_numbered(sql), tuple(values), binary=True)
-                batch: list[Row] = []
-                held = 0
-                for row in cursor:
-                    batch.append(plain_text(row))
-                    held += len(row[-1]) if sized and isinstance(row[-1], bytes) else 0
-                    if held > BATCH_BYTES_MAX or len(batch) == ROWS_AT_ONCE:
-                        yield batch
-                        batch, held = [], 0
-                yield batch
+                with self._watched():
+                    cursor.execute(_numbered(sql), tuple(values), binary=True)
+                wanted = ROWS_AT_FIRST if sized else ROWS_AT_ONCE
+                while True:
+                    with self._watched():
+                        batch: list[Row] = [plain_text(row) for row in cursor.fetchmany(wanted)]
+                    yield batch
+                    if len(batch) < wanted:
+                        return
+                    if sized:  # So many as fit, if the next ones are like these.
+                        held = sum(len(row[-1]) for row in batch if isinstance(row[-1], bytes))
+                        fit = BATCH_BYTES_MAX * wanted // max(held, 1)
+                        wanted = min(max(fit, 1), 2 * wanted, ROWS_AT_ONCE)
         except psycopg.Error as error:
             raise UnreadableError(self.path, _plain(error)) from error
 
     def first(self, sql: str, values: Row = ()) -> Row | None:
         """Return the first row of a query, or None."""
         try:
-            with psycopg.RawCursor(self._connection) as cursor:
+            with self._watched(), psycopg.RawCursor(self._connection) as cursor:
                 cursor.execute(_numbered(sql), tuple(values), binary=True)
                 return cursor.fetchone()
         except psycopg.Error as error:
             raise UnreadableError(self.path, _plain(error)) from error
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Cut the connection if the server keeps this waiting for too long."""
+        watch = Timer(ANSWER_S_MAX, self._cut)
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    def _cut(self) -> None:
+        with suppress(OSError, psycopg.Error):
+            line = socket.socket(fileno=os.dup(self._connection.pgconn.socket))
+            with line:
+                line.shutdown(socket.SHUT_RDWR)
 
     def _check_relations(self, schema: str, tables: frozenset[str]) -> None:
         with psycopg.RawCursor(self._connection) as cursor:

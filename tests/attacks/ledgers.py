@@ -108,13 +108,18 @@ class BuiltLedger:
 
 
 def build_ledger(
-    folder: Path, *, entries: int, unsigned: int = 0, log_key: str = "log"
+    folder: Path,
+    *,
+    entries: int,
+    unsigned: int = 0,
+    log_key: str = "log",
+    database: str | None = None,
 ) -> BuiltLedger:
     """Make a ledger of `entries`, of which the last `unsigned` are under no checkpoint.
 
     The caller closes it.
     """
-    ledger = found_ledger(folder, log_key=log_key)
+    ledger = found_ledger(folder, log_key=log_key, database=database)
     kinds: tuple[Callable[[int], int], ...] = (
         lambda n: ledger.capture(
             ledger.gateway, [event(n, k, cites=paper(n)) for k in range(2)], paper(n)
