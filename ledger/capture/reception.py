@@ -42,6 +42,8 @@ from ledger.store.sequencer import Answer, BusyError, Sequencer
 WAITING_DOCUMENTS_MAX = 256
 WAITING_BYTES_MAX = 256 * 1024 * 1024
 BATCH_DOCUMENTS = 32
+BATCH_BYTES = 8 * 1024 * 1024
+LARGE_DOCUMENT_BYTES = 1024 * 1024
 CAPTURE_ID_BYTES = 16
 STOP_WAIT_S = 30.0
 _LOOK_AGAIN_S = 0.02
@@ -54,12 +56,19 @@ _DEFECTS = (
 _log = logging.getLogger("tagtrail.capture")
 
 
+_Events = Sequence[tuple[str, Mapping[str, object] | None]]
+
+
 @dataclass(slots=True, kw_only=True)
 class _Task:
-    """One document on its way; `number` is that of its job, if it has one."""
+    """One document on its way; `number` is that of its job, if it has one.
+
+    A large document is read again when it is its turn: parsed, it takes ten times its bytes.
+    """
 
     data: bytes
-    events: Sequence[tuple[str, Mapping[str, object] | None]]
+    media: str
+    events: _Events | None
     handling: Handling
     done: "Future[Outcome]"
     number: int | None
@@ -89,6 +98,7 @@ class Reception:
         self._sealer = Sealer(log, signer)
         self._known = KnownEvents(index)
         self._condition = threading.Condition()
+        self._large = threading.Lock()  # One large document is parsed at a time.
         self._waiting: list[_Task] = []
         self._waiting_bytes = 0
         self._stopping = False
@@ -106,8 +116,8 @@ class Reception:
         Returns its capture id, and the outcome to come. Raises `ParseError` for what is no
         document, `BusyError` where too much waits.
         """
-        events = list_events(read_document(data, media))
         self._refuse_if_busy(len(data))
+        events = self._read(data, media)
         digest = sha256(data).digest()
         job = NewJob(
             capture_id=secrets.token_hex(CAPTURE_ID_BYTES),
@@ -117,19 +127,25 @@ class Reception:
             sha256=digest,
             data=data,
         )
-        task = _make_task(data, events, handling, number=self.jobs.store(job))
+        task = _make_task(data, media, events, handling, number=self.jobs.store(job))
         self._put(task)
         return job.capture_id, task.done
 
     def capture(self, data: bytes, media: str, *, strict: bool = False) -> "Future[Outcome]":
         """Capture one event without a job; the outcome is durable. `ParseError` for more."""
-        events = list_events(read_document(data, media))
+        self._refuse_if_busy(len(data))
+        events = self._read(data, media)
         if len(events) != 1:
             raise ParseError("document", f"has {len(events)} events, want one")
-        self._refuse_if_busy(len(data))
-        task = _make_task(data, events, Handling(strict=strict), number=None)
+        task = _make_task(data, media, events, Handling(strict=strict), number=None)
         self._put(task)
         return task.done
+
+    def _read(self, data: bytes, media: str) -> _Events:
+        if len(data) <= LARGE_DOCUMENT_BYTES:
+            return list_events(read_document(data, media))
+        with self._large:
+            return list_events(read_document(data, media))
 
     def find_job(self, capture_id: str) -> Job | None:
         """Return the job with this id, or None."""
@@ -193,14 +209,14 @@ class Reception:
         tasks, spoilt = [], []
         for number, job in self._unfinished:
             try:
-                events = list_events(read_document(job.data, job.media))
+                events = self._read(job.data, job.media)
                 handling = parse_handling(job.behaviour)
             except ParseError as error:  # Taken by a version that read what this one does not.
                 outcome = Outcome(document=sha256(job.data).hexdigest())
                 outcome.fail("The document is no longer read", str(error))
                 spoilt.append((number, outcome.encode()))
                 continue
-            tasks.append(_make_task(job.data, events, handling, number=number))
+            tasks.append(_make_task(job.data, job.media, events, handling, number=number))
         if spoilt:
             self.jobs.finish(spoilt, self._now_us())
         self._unfinished = []
@@ -214,10 +230,13 @@ class Reception:
             self._condition.wait_for(lambda: self._waiting or self._stopping)
             if self._stopping:
                 return []
-            batch, self._waiting = (
-                self._waiting[:BATCH_DOCUMENTS],
-                self._waiting[BATCH_DOCUMENTS:],
-            )
+            count, size = 1, len(self._waiting[0].data)
+            for task in self._waiting[1:BATCH_DOCUMENTS]:
+                size += len(task.data)
+                if size > BATCH_BYTES:
+                    break
+                count += 1
+            batch, self._waiting = self._waiting[:count], self._waiting[count:]
             self._waiting_bytes -= sum(len(task.data) for task in batch)
         return batch
 
@@ -254,7 +273,7 @@ class Reception:
             outcome.refuse([Fault("", "is of a document that was erased here", mend)])
             return
         good: list[ReceivedEvent] = []
-        for pointer, raw in task.events:
+        for pointer, raw in task.events or self._read(task.data, task.media):
             is_full = len(outcome.errors) >= ERRORS_KEPT_MAX
             one = judge_event(pointer, raw, cites=outcome.document, all_faults=not is_full)
             if one.event is None or (task.handling.strict and one.faults):
@@ -302,18 +321,15 @@ class Reception:
 
 
 def _make_task(
-    data: bytes,
-    events: Sequence[tuple[str, Mapping[str, object] | None]],
-    handling: Handling,
-    *,
-    number: int | None,
+    data: bytes, media: str, events: _Events, handling: Handling, *, number: int | None
 ) -> _Task:
     outcome = Outcome(document=sha256(data).hexdigest(), events=len(events))
     done: Future[Outcome] = Future()
     done.set_running_or_notify_cancel()
     return _Task(
         data=data,
-        events=events,
+        media=media,
+        events=events if len(data) <= LARGE_DOCUMENT_BYTES else None,
         handling=handling,
         done=done,
         number=number,

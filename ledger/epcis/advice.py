@@ -22,6 +22,9 @@ from ledger.gs1.digital_link import is_web_uri
 from ledger.gs1.epc import canonical_key, parse_epc
 from ledger.gs1.units import fits, parse_unit
 
+OWN_FIELDS_MAX = 10_000
+"""Fields of one event that EPCIS does not know."""
+
 _IDENTITIES = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 _QUANTITIES = ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList")
 _ITEMS = ("urn:epc:id:sgtin:", "urn:epc:id:sscc:")
@@ -182,6 +185,10 @@ def _check_containment(event: Event) -> Iterator[Fault]:
 
 
 def _check_extensions(event: Event) -> Iterator[Fault]:
+    if len(event.extensions) > OWN_FIELDS_MAX:
+        why = f"has {len(event.extensions)} fields of its own"
+        yield Fault("", why, f"have at most {OWN_FIELDS_MAX}, or lists and objects in them")
+        return
     terms = own_terms(event) if event.extensions or event.ilmd else frozenset()
     for field in event.extensions:
         if not is_own_name(field, terms):

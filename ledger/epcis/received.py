@@ -11,7 +11,7 @@ that it becomes) and a mend.
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ledger.epcis.advice import check_event
@@ -31,6 +31,9 @@ DEPTH_MAX = PART_DEPTH_MAX + 8
 
 VALUES_MAX = 4_000_000
 """Values of a JSON document, counted as its commas and brackets: what memory it will take."""
+
+FAULTS_MAX = 1000
+"""Faults that one event is told, and remarks likewise."""
 
 MEDIA_TYPES: Mapping[str, str] = {
     "application/json": "json",
@@ -110,19 +113,17 @@ def judge_event(
         return ReceivedEvent(pointer, raw, None, (), (own,))
     try:
         event = parse_event(raw)
-        faults = tuple(check_event(event))
-        if any(fault.grave for fault in faults):
-            grave = tuple(_moved(pointer, fault) for fault in faults if fault.grave)
-            return ReceivedEvent(pointer, raw, None, (), grave)
+        grave, remarks = _sort_faults(check_event(event))
+        if grave:
+            return ReceivedEvent(pointer, raw, None, (), _moved(pointer, grave))
         if event.event_id is None:
             raw = {**raw, "eventID": hash_event(raw)}
             event = replace(event, event_id=str(raw["eventID"]), raw=raw)
         parts = split_event({**raw, EVIDENCE_FIELD: {"document": cites}}, is_parsed=True)
     except ParseError as error:
         found = (list_faults(raw) if all_faults else []) or [describe_error(error)]
-        return ReceivedEvent(pointer, raw, None, (), tuple(_moved(pointer, f) for f in found))
-    moved = tuple(_moved(pointer, fault) for fault in faults)
-    return ReceivedEvent(pointer, raw, event, parts, moved)
+        return ReceivedEvent(pointer, raw, None, (), _moved(pointer, found))
+    return ReceivedEvent(pointer, raw, event, parts, _moved(pointer, remarks))
 
 
 def judge_document(document: Mapping[str, object], *, cites: str) -> Iterator[ReceivedEvent]:
@@ -131,5 +132,19 @@ def judge_document(document: Mapping[str, object], *, cites: str) -> Iterator[Re
         yield judge_event(pointer, raw, cites=cites)
 
 
-def _moved(pointer: str, fault: Fault) -> Fault:
-    return replace(fault, pointer=pointer + fault.pointer)
+def _sort_faults(found: Iterable[Fault]) -> tuple[list[Fault], list[Fault]]:
+    """Return the grave ones and the others, at most `FAULTS_MAX` of each."""
+    grave: list[Fault] = []
+    remarks: list[Fault] = []
+    for fault in found:
+        if fault.grave:
+            grave.append(fault)
+            if len(grave) == FAULTS_MAX:
+                break
+        elif len(remarks) < FAULTS_MAX:
+            remarks.append(fault)
+    return grave, remarks
+
+
+def _moved(pointer: str, faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(replace(fault, pointer=pointer + fault.pointer) for fault in faults)
