@@ -116,6 +116,16 @@ class Cluster:
         self.kill()
         pytest.fail(f"PostgreSQL did not start: {self.log[-2000:]}")
 
+    def is_running(self) -> bool:
+        """Say whether the server is there and takes connections."""
+        if self._process is None or self._process.poll() is not None:
+            return False
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def stop(self, how: int = signal.SIGINT) -> None:
         """Stop the server: by default fast; SIGQUIT is its immediate stop."""
         process, self._process = self._process, None
@@ -164,13 +174,16 @@ def as_postgres() -> list[str]:
     return ["runuser", "-u", USER, "--"]
 
 
-def make_cluster(*, durable: bool = False) -> Cluster:
-    """Make the data of a new cluster, not yet started; skip where there is no PostgreSQL."""
+def make_cluster(*, durable: bool = False, parent: Path | None = None) -> Cluster:
+    """Make the data of a new cluster, not yet started; skip where there is no PostgreSQL.
+
+    Its folder is made in `parent`, which the server's user must reach.
+    """
     binaries = find_binaries()
     if binaries is None:
         absent("postgresql", "install it with: apt-get install postgresql")
     assert binaries is not None
-    folder = Path(tempfile.mkdtemp(prefix="tagtrail-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="tagtrail-postgres-", dir=parent))
     try:
         if os.geteuid() == 0:
             owner = pwd.getpwnam(USER)
@@ -210,9 +223,9 @@ def run_program(cluster: Cluster, name: str, *arguments: str) -> None:
 
 
 @contextmanager
-def running_cluster(*, durable: bool = False) -> Iterator[Cluster]:
+def running_cluster(*, durable: bool = False, parent: Path | None = None) -> Iterator[Cluster]:
     """Yield a new cluster that runs; it and its data are gone afterwards."""
-    cluster = make_cluster(durable=durable)
+    cluster = make_cluster(durable=durable, parent=parent)
     try:
         cluster.start()
         yield cluster

@@ -27,7 +27,7 @@ EXIT_USAGE = 2
 EXIT_USAGE_OF = {"verify": 4}
 
 COMMANDS = (
-    *("init", "serve", "capture", "keys", "export"),
+    *("init", "serve", "capture", "keys", "export", "copy"),
     *("trace", "recall", "bundle", "proof", "erase", "verify"),
     *("witness", "follow", "timestamp"),
 )

@@ -22,7 +22,7 @@ SECONDS_BETWEEN_MOVES = 0.1
 
 
 @contextmanager
-def show_progress(total: int) -> Iterator[Callable[[int], None]]:
+def show_progress(total: int, what: str = "auditing") -> Iterator[Callable[[int], None]]:
     """Yield what is told the index of an entry that was audited, now and then."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -36,7 +36,7 @@ def show_progress(total: int) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("auditing", total=total, rate="")
+        task = progress.add_task(what, total=total, rate="")
         paced = _Paced(SECONDS_BETWEEN_MOVES)
 
         def advance(index: int) -> None:

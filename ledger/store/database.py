@@ -109,12 +109,15 @@ def open_evidence(where: Where) -> Database:
     return postgres.lock_for_writing(home.url, EVIDENCE, home.passfile)
 
 
-def create_evidence(folder: Path, url: str | None, role: str) -> Callable[[], None]:
+def create_evidence(
+    folder: Path, url: str | None, role: str, *, toml: str = DATABASE_TOML
+) -> Callable[[], None]:
     """Make the tables of the evidence, once, for the ledger in `folder`; return the undoing.
 
     With `url`, in that database, for the service role `role` (by default one named after
-    the database), and write down in `folder` where it is. Raises `RefusedError` with check
-    `exists` where there is evidence already; see `postgres_founding.found_database`.
+    the database), and write down in the file `toml` of `folder` where it is. Raises
+    `RefusedError` with check `exists` where there is evidence already; see
+    `postgres_founding.found_database`.
     """
     if url is None:
         sqlite.create_database(Home(folder).file(EVIDENCE), create_evidence_tables)
@@ -125,16 +128,20 @@ def create_evidence(folder: Path, url: str | None, role: str) -> Callable[[], No
 
     def undo() -> None:
         postgres_founding.drop_database(url, founded)
-        for path in (folder / DATABASE_TOML, folder / PASSFILE):
-            path.unlink(missing_ok=True)
+        (folder / toml).unlink(missing_ok=True)
+        if before:
+            passfile.write_text(before, "utf-8")
+        else:
+            passfile.unlink(missing_ok=True)
 
+    passfile = folder / PASSFILE
+    before = passfile.read_text("utf-8") if passfile.exists() else ""
     try:
-        (folder / DATABASE_TOML).write_text(f"url = {json.dumps(founded.url)}\n", "utf-8")
         if founded.password is not None:
-            passfile = folder / PASSFILE
             passfile.parent.mkdir(mode=0o700, exist_ok=True)
             passfile.touch(0o600)
-            passfile.write_text(postgres_founding.passfile_line(founded), "utf-8")
+            passfile.write_text(before + postgres_founding.passfile_line(founded), "utf-8")
+        (folder / toml).write_text(f"url = {json.dumps(founded.url)}\n", "utf-8")
     except BaseException:
         undo()
         raise

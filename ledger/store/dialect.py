@@ -109,6 +109,10 @@ class Database(Protocol):
         """Insert those `rows` of which the key is not there yet; no value may be None."""
         ...
 
+    def number_on(self, connection: Connection, table: str, last: int) -> None:
+        """Let the next row of a table that numbers its rows come after `last`."""
+        ...
+
     def erase(self, connection: Connection, eid: int, cited: bytes | None) -> None:
         """Erase the data of an event of which there is a notice, and the document it cites."""
         ...

@@ -7,11 +7,12 @@ writes; each call sees one committed state.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ledger.projection import event_row_id, split_row_id
-from ledger.store.database import EVIDENCE, Where, open_reader
-from ledger.store.dialect import StorageError
+from ledger.store.database import EVIDENCE, Home, Where, open_reader
+from ledger.store.dialect import Database, StorageError
 from ledger.tlog.merkle import Hash, LeafIndex, TreeSize, leaf_hash, tree_root
 from ledger.tlog.tiles import TILE_WIDTH, TileTree, decode_tile, encode_tile
 
@@ -57,9 +58,14 @@ class ChainEnd:
 class EvidenceReader:
     """Any number of readers of one evidence database."""
 
-    def __init__(self, where: Where) -> None:
-        """Open the evidence of the ledger at `where`; raise `StorageError` without any."""
-        self._database = open_reader(where, EVIDENCE)
+    def __init__(self, evidence: Where | Database) -> None:
+        """Open the evidence of a ledger, or read a database of evidence that is open.
+
+        Raises `StorageError` where there is none.
+        """
+        if isinstance(evidence, Path | Home):
+            evidence = open_reader(evidence, EVIDENCE)
+        self._database = evidence
 
     def close(self) -> None:
         """Close every connection."""

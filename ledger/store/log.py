@@ -106,7 +106,7 @@ class Log:
         self._write_lock = threading.Lock()
         self.on_erased: Callable[[Sequence[int]], object] = lambda _: None
         self._broken: BaseException | None = None
-        home = home_of(where)
+        self.home = home = home_of(where)
         self._lock = FolderLock(home.folder, now_us=now_us())
         with ExitStack() as opened:
             opened.callback(self._lock.release)

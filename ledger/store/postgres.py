@@ -222,6 +222,11 @@ class PostgresDatabase:
             [list(column) for column in zip(*rows, strict=True)],
         )
 
+    def number_on(self, connection: Connection, table: str, last: int) -> None:
+        """Let the next row of a table that numbers its rows come after `last`."""
+        sql = "SELECT setval(pg_get_serial_sequence(?, 'id'), ?, ?::bigint > 0)"
+        connection.execute(sql, (table, max(1, last), last))
+
     def erase(self, connection: Connection, eid: int, cited: bytes | None) -> None:
         """Have the server erase an event and the document it cites: the role itself may not."""
         connection.execute("SELECT erase(?, ?)", (eid, cited))

@@ -54,8 +54,8 @@ def connect(
         connection.adapters.register_dumper(str, _TextDumper)
         connection.adapters.register_loader("text", _TextLoader)
         connection.cursor_factory = psycopg.RawCursor
-        for setting in (f'SET search_path = "{schema}"', "SET jit = off", *settings):
-            connection.execute(setting.encode())
+        lines = (f'SET search_path = "{schema}"', "SET jit = off", *settings)
+        connection.execute("; ".join(lines).encode())
     except psycopg.Error as error:
         connection.close()
         raise StorageError(f"{shown(url)} cannot be used: {plain(error)}") from error

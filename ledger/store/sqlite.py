@@ -182,6 +182,9 @@ class SqliteDatabase:
         """Insert those `rows` of which the key is not there yet."""
         _insert(connection, into, " ON CONFLICT DO NOTHING", rows)
 
+    def number_on(self, connection: Connection, table: str, last: int) -> None:
+        """Do nothing: SQLite numbers on from the last row that is there."""
+
     def erase(self, connection: Connection, eid: int, cited: bytes | None) -> None:
         """Erase the data of an event of which there is a notice, and the document it cites."""
         if cited is not None:

@@ -1,6 +1,6 @@
 """How fast the log takes statements: against a bare insert, hashing alone and Ed25519 alone.
 
-    .venv/bin/python -m tests.bench.append [--quick]
+    .venv/bin/python -m tests.bench.append [--db postgresql] [--quick]
 
 For statements of 1, 8, 32 and 256 events, each a packing that names 4 EPCs as a gateway
 writes it, prints beside each other, measured in turns in the same run:
@@ -33,6 +33,7 @@ from threading import Event, Thread
 from ledger.disclosure import Submission, encode_event, shown_parts
 from ledger.statement import parse_statement, verify_signature
 from ledger.store.batch import Receipt
+from ledger.store.database import Where
 from ledger.store.index import open_index
 from ledger.store.log import Log
 from ledger.store.sequencer import Answer, Sequencer
@@ -113,12 +114,12 @@ def settle(answers: Future[list[Answer]]) -> None:
 
 
 @contextmanager
-def following(log: Log, folder: Path, *, wanted: bool) -> Iterator[None]:
+def following(log: Log, where: Where, *, wanted: bool) -> Iterator[None]:
     """Let the index follow the log meanwhile, where `wanted`."""
     if not wanted:
         yield
         return
-    index, stop = open_index(folder, log.reader), Event()
+    index, stop = open_index(where, log.reader), Event()
 
     def follow() -> None:
         while not stop.is_set():
@@ -143,18 +144,10 @@ def measure_bare(work: Work) -> tuple[float, float, float]:
     """
     statements = [s.statement + bytes(79) for s in work.submissions]  # An entry's own bytes.
     events = [[encode_event(event) for event in s.events] for s in work.submissions]
-    parts = [[p or b"" for p in shown_parts(e)] for s in work.submissions for e in s.events]
     cpu = time.process_time()
     with TemporaryDirectory() as name:
         inserted = insert_bare(Path(name) / "bare.db", statements, events, work.group)
-    began = time.perf_counter()
-    for eight in parts:
-        hash_event(eight)
-    for statement in statements:
-        sha256(b"\x00" + statement).digest()  # The leaf of the entry.
-        sha256(statement).digest()  # The id of the statement.
-        sha256(bytes(65)).digest()  # About one node of the tree.
-    hashed = time.perf_counter() - began
+    hashed = hash_required(work)
     cpu = (time.process_time() - cpu) / work.events
     return work.events / inserted, work.events / (inserted + hashed), cpu
 
@@ -189,6 +182,20 @@ def insert_bare(
     taken = time.perf_counter() - began
     connection.close()
     return taken
+
+
+def hash_required(work: Work) -> float:
+    """Return the seconds of `hashlib` alone over the hashes that the format requires."""
+    statements = [s.statement + bytes(79) for s in work.submissions]
+    parts = [[p or b"" for p in shown_parts(e)] for s in work.submissions for e in s.events]
+    began = time.perf_counter()
+    for eight in parts:
+        hash_event(eight)
+    for statement in statements:
+        sha256(b"\x00" + statement).digest()  # The leaf of the entry.
+        sha256(statement).digest()  # The id of the statement.
+        sha256(bytes(65)).digest()  # About one node of the tree.
+    return time.perf_counter() - began
 
 
 def hash_event(parts: list[bytes]) -> None:
@@ -343,8 +350,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short run of each")
-    quick = parser.parse_args().quick
-    runs, seconds = (1, 0.5) if quick else (5, 2.0)
+    parser.add_argument("--db", choices=("sqlite", "postgresql"), default="sqlite")
+    chosen = parser.parse_args()
+    runs, seconds = (1, 0.5) if chosen.quick else (5, 2.0)
+    if chosen.db == "postgresql":
+        from tests.bench.append_postgres import show  # noqa: PLC0415 - it imports this module
+
+        show(runs, seconds)
+        return
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}; medians of {runs}"

@@ -28,10 +28,10 @@ class Work:
     def __post_init__(self) -> None:
         self.group = max(1, min(64, 2048 // self.size))
 
-    def make(self, folder: Path, seconds: float) -> None:
+    def make(self, folder: Path, seconds: float, *, database: str | None = None) -> None:
         """Found a log in `folder` and sign what its gateway will submit."""
         folder.mkdir()
-        self.world = World(folder).found()
+        self.world = World(folder, database=database).found()
         count = int(seconds * min(6_000, 40_000 / self.size))
         self.submissions = [make_capture(self.world, self.size) for _ in range(count)]
 

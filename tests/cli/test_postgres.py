@@ -129,6 +129,26 @@ def test_a_second_server_is_told_who_holds_the_database(
     assert "is being written by tagtrail" in said
 
 
+def test_rows_are_copied_there_and_back_by_command(
+    folder: Path, capsys: pytest.CaptureFixture[str], postgres: Cluster, postgres_url: str
+) -> None:
+    code, said = run(capsys, "copy", postgres_url, folder)
+    assert (code, "entries of" in said) == (0, True), said
+    assert run(capsys, "verify", folder)[0] == 0
+    assert (folder / "evidence.db").exists()
+    code, said = run(capsys, "copy", folder, postgres_url)
+    assert (code, "already" in said) == (1, True), said
+    other = postgres.create_database()
+    code, said = run(capsys, "copy", folder, other)
+    assert code == 0, said
+    assert run(capsys, "verify", folder)[0] == 0
+    code, said = run(capsys, "copy", postgres_url, folder)
+    assert (code, "the rows of" in said) == (2, True), said
+    code, said = run(capsys, "copy", other, postgres_url)
+    assert (code, "--dir names it" in said) == (2, True), said
+    postgres.drop_database(other)
+
+
 def test_a_server_that_loses_its_lock_stops_even_when_idle(
     folder: Path, server: tuple[subprocess.Popen[str], str]
 ) -> None:

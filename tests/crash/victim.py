@@ -49,17 +49,22 @@ def make_publisher(world: World, log: Log) -> Publisher:
     )
 
 
-def make_plot(folder: Path, entries: int) -> Plot:
-    """Return a plot over a new log of at least `entries` entries."""
+def make_plot(
+    folder: Path, entries: int, *, database: str | None = None, events: int = 1
+) -> Plot:
+    """Return a plot over a new log of at least `entries` entries.
+
+    Its batches are of statements of so many `events`.
+    """
     folder.mkdir()
-    world = World(folder).found()
+    world = World(folder, database=database).found()
     log = world.open()
     while log.size < entries:
         log.append([verify_submission(world.gateway.capture(1), log.keys())])
     make_publisher(world, log).publish(*log.committed)
     after = copy.deepcopy(world.gateway)
     batches = [
-        [verify_submission(after.capture(1), log.keys()) for _ in range(size)]
+        [verify_submission(after.capture(events), log.keys()) for _ in range(size)]
         for size in BATCHES
     ]
     notice = Submission(after.say(Erasure((ERASED,), 1, NO_HASH)), ())
