@@ -103,6 +103,8 @@ def take_message(
             why = f"reader {name} was silent until it was heard again"
             found += _notices(sources, SILENCE, (since, at), None, why)
     state.silent_us = None
+    if state.said == "offline":
+        state.said = None  # who is heard is not away
     state.heard_us = max(state.heard_us, at)
     state.topic = message.topic
     return found

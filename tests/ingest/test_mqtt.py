@@ -22,16 +22,16 @@ from tests.ingest.test_site import OBJECT
 from tests.optional import Broker, start_mosquitto, stop
 
 PLAN = plan_of(STATION.replace("idle_s = 5", "idle_s = 1"), OBJECT)
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 40.0
 
 
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
+def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = WAIT_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if is_so():
             return
         time.sleep(0.02)
-    pytest.fail(f"waited {WAIT_SECONDS} s in vain until {what}")
+    pytest.fail(f"waited {seconds} s in vain until {what}")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -52,8 +53,15 @@ GATE = STATION.replace("idle_s = 5", "idle_s = 1")
 PLAN_TEXT = HEAD + GATE + OBJECT
 
 
+class Clocks(Protocol):
+    """Where a gateway under test has its clock from."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+
 class Hands:
-    """Clocks that a test sets."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.step_us = 0
@@ -65,7 +73,7 @@ class Hands:
 
 @contextmanager
 def live(
-    settings: Settings, broker: Broker, ledger: Ledger, hands: Hands | None = None
+    settings: Settings, broker: Broker, ledger: Ledger, hands: Clocks | None = None
 ) -> Iterator[Gateway]:
     """Run a gateway with a monitor; its plan is in plan.toml of its folder."""
     path = settings.folder / "plan.toml"

@@ -47,6 +47,13 @@ class Bench:
             repeats.append(self.say(vital))
         return repeats
 
+    def say_at(self, seconds: float) -> None:
+        """Hear a message with content, so many seconds later."""
+        self.at += int(seconds * S) - S
+        self.say()
+        message = _message("gate/r", b"{}", self.at)
+        self.roster.take_content("dock-1", message, [], [])
+
     def say(self, *vitals: Vital) -> bool:
         self.at += S
         payload = str(self.at).encode()
@@ -187,6 +194,44 @@ def test_a_reader_that_was_never_heard_is_silent() -> None:
     assert bench.gaps == [(SILENCE, None)]
     assert bench.outcome.notices[0].source == READ_POINT
     assert bench.roster.views(bench.at)[0].condition == "silent"
+
+
+def test_fewer_messages_a_minute_than_expected_are_an_alarm() -> None:
+    plan = plan_of(STATION, OBSERVE, READER + "messages_per_minute_min = 5\n")
+    bench = Bench(plan)
+
+    def condition_after(count: int) -> str:
+        for _ in range(count):
+            bench.say_at(60 / count)
+        return bench.roster.views(bench.at)[0].condition
+
+    assert [condition_after(n) for n in (10, 10, 4, 4, 10, 10)] == [
+        "online",
+        "online",
+        "degraded",
+        "degraded",
+        "online",
+        "online",
+    ]
+    assert bench.roster.views(bench.at + 15 * S)[0].condition == "online"
+    assert bench.roster.views(bench.at + 60 * S)[0].condition == "silent"
+
+
+def test_the_state_of_a_reader_is_what_it_says_until_it_is_heard() -> None:
+    bench = Bench(WATCHED)
+    states = []
+    for vital in (
+        Vital(is_heartbeat=True),
+        Vital(state="degraded"),
+        Vital(state="offline"),
+        Vital(state="online"),
+    ):
+        bench.say(vital)
+        states.append(bench.roster.views(bench.at)[0].condition)
+    assert states == ["online", "degraded", "offline", "online"]
+    bench.say(Vital(state="offline"))
+    bench.say()
+    assert bench.roster.views(bench.at)[0].condition == "online"
 
 
 def test_the_end_of_a_recording_is_no_silence() -> None:

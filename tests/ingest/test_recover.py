@@ -1,0 +1,215 @@
+"""What befalls a gateway: it lives, says so on /readyz, and goes on by itself afterwards."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from ingest.daemon import Gateway, GatewayRun
+from ingest.health import read_health
+from ingest.pulse import Clock
+from ingest.start import find_broker
+from ledger.statement import Gap
+from tests.certificates import Authority
+from tests.ingest.brokers import shipped_mosquitto, start_shipped_mosquitto
+from tests.ingest.scene import make_folder, read_payload, serving
+from tests.ingest.test_deploy import PLAN, attended, device, make_settings
+from tests.ingest.test_mqtt import publish, publisher, wait_until
+from tests.ingest.test_operate import PLAN_TEXT, ask, is_ready, live, problems
+from tests.optional import Broker, free_port, start_mosquitto, stop
+
+HOUR_US = 3_600_000_000
+
+
+@dataclass
+class Passing:
+    """Both clocks of a host, with time that has passed only for them."""
+
+    ahead_us: int = 0
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(
+            wall_us=lambda: time.time_ns() // 1_000 + self.ahead_us,
+            steady_us=lambda: time.monotonic_ns() // 1_000 + self.ahead_us,
+        )
+
+
+def test_a_disk_that_is_full_for_a_while_costs_no_message(
+    mosquitto: Broker, tmp_path: Path
+) -> None:
+    settings = make_folder(tmp_path / "g")
+    port = free_port()
+    folder = settings.folder
+    with (folder / "gateway.toml").open("a") as file:
+        file.write(f'[monitor]\nlisten = "127.0.0.1:{port}"\n')
+    (folder / "plan.toml").write_text(PLAN_TEXT)
+    url = f"http://127.0.0.1:{port}"
+    with serving() as ledger, publisher(mosquitto) as client:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "ledger.cli", "gateway", "run", "--dir", str(folder)),
+                *("--broker", mosquitto.url, "--plan", str(folder / "plan.toml")),
+                *("--ledger", ledger.url),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("subscribed")
+            publish(client, 0, 10)
+            wait_until(lambda: len(ledger.events) == 10, "ten are in the ledger")
+            # No file of the process may grow past 16 KiB: what a full disk is to SQLite.
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (16_384, -1))
+            publish(client, 10, 200)
+            wait_until(lambda: parts(url) >= {"disk"}, "it says that the disk refuses")
+            assert process.poll() is None
+            assert len(ledger.events) < 210
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+            wait_until(lambda: len(ledger.events) == 210, "all 210 are in the ledger")
+            wait_until(lambda: ask(url, "/readyz")[0] == 200, "it is ready again")
+            process.terminate()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+    assert read_health(folder).messages == 210
+
+
+def parts(url: str) -> set[str]:
+    return {row["part"] for row in json.loads(ask(url, "/readyz")[1])["problems"]}
+
+
+def test_a_broker_that_is_away_for_an_hour_is_silence_and_no_loss(tmp_path: Path) -> None:
+    settings = make_folder(tmp_path / "g")
+    reader = '[[reader]]\nname = "dock"\ntopics = ["gate/#"]\nheartbeat_s = 600\n'
+    (settings.folder / "plan.toml").write_text(PLAN_TEXT + reader)
+    host = Passing()
+    broker = start_mosquitto(tmp_path / "broker", free_port())
+    try:
+        with serving() as ledger, live(settings, broker, ledger, host) as one:
+            with publisher(broker) as client:
+                publish(client, 0, 5)
+                wait_until(lambda: len(ledger.events) == 5, "five are in the ledger")
+            stop(broker.process)
+            wait_until(lambda: "broker" in problems(one), "it says that the broker is away")
+            host.ahead_us += HOUR_US
+            wait_until(lambda: count_gaps(ledger.statements) == 1, "the silence is stated")
+            wait_until(lambda: ask(one, "/healthz")[0] == 200, "it is alive")
+            wait_until(lambda: '"silent"' in ask(one, "/readyz")[1], "the reader is silent")
+            broker = start_mosquitto(tmp_path / "broker", broker.port)
+            wait_until(lambda: is_ready(one), "the broker is met again", seconds=60)
+            with publisher(broker) as client:
+                publish(client, 5, 5)
+                wait_until(lambda: len(ledger.events) == 10, "all ten are in the ledger")
+            assert count_gaps(ledger.statements) == 2
+            for gap in gaps(ledger.statements):
+                assert gap.what == 2
+            assert sum(g.end - g.start for g in gaps(ledger.statements)) >= HOUR_US
+    finally:
+        stop(broker.process)
+
+
+def gaps(statements: object) -> list[Gap]:
+    return [s.body for s in statements if isinstance(s.body, Gap)]  # type: ignore[attr-defined]
+
+
+def count_gaps(statements: object) -> int:
+    return len(gaps(statements))
+
+
+def test_a_ledger_that_is_away_shows_and_is_met_again(
+    mosquitto: Broker, tmp_path: Path
+) -> None:
+    settings = make_folder(tmp_path / "g")
+    with (
+        serving() as ledger,
+        publisher(mosquitto) as client,
+        live(settings, mosquitto, ledger) as one,
+    ):
+        wait_until(lambda: is_ready(one), "it is ready")
+        ledger.down = True
+        publish(client, 0, 20)
+        wait_until(lambda: "ledger" in problems(one), "it says that the ledger is away")
+        assert ask(one, "/healthz")[0] == 200
+        ledger.down = False
+        wait_until(lambda: is_ready(one), "it is ready again")
+        wait_until(lambda: len(ledger.events) == 20, "all 20 are in the ledger")
+        wait_until(lambda: read_health(settings.folder).is_settled, "with their receipts")
+
+
+def test_an_expired_certificate_shows_and_a_new_one_is_taken(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "broker")
+    authority.issue("localhost", file="broker")
+    settings = make_settings(tmp_path / "g", authority)
+    authority.issue("gw-1", valid=timedelta(seconds=4))
+    with serving() as ledger:
+        broker = start_shipped_mosquitto(tmp_path / "broker", "mosquitto-tls.conf", free_port())
+        url, credentials = find_broker(settings, f"mqtts://localhost:{broker.port}")
+        how = GatewayRun(
+            settings=settings,
+            plan=PLAN,
+            broker=url,
+            ledger_url=ledger.url,
+            client_id="gw-1",
+            credentials=credentials,
+        )
+        try:
+            with attended(Gateway(how)) as one:
+                said = expect(one)
+                wait_until(lambda: "expired" in said("certificate"), "it says that it expired")
+                stop(broker.process)
+                broker = start_shipped_mosquitto(
+                    tmp_path / "broker", "mosquitto-tls.conf", broker.port
+                )
+                wait_until(lambda: said("broker") != "", "the broker lets it in no more")
+                authority.issue("gw-1")
+                wait_until(lambda: said("certificate") == "", "the new one is in use")
+                wait_until(lambda: said("broker") == "", "it is connected again", seconds=60)
+                with device(broker, authority, "dock-1", "dock-1") as dock:
+                    assert dock.publish("sites/dairy/dock-1/r", read_payload(1, 0))
+                wait_until(lambda: len(ledger.events) == 1, "the event is there")
+        finally:
+            stop(broker.process)
+
+
+def expect(one: Gateway) -> Callable[[str], str]:
+    def said(part: str) -> str:
+        return next((p.why for p in one.pulse.problems() if p.part == part), "")
+
+    return said
+
+
+def test_a_new_certificate_that_cannot_be_used_leaves_the_old_one(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "broker")
+    authority.issue("localhost", file="broker")
+    settings = make_settings(tmp_path / "g", authority)
+    with (
+        serving() as ledger,
+        shipped_mosquitto(tmp_path / "broker", "mosquitto-tls.conf") as broker,
+    ):
+        url, credentials = find_broker(settings, f"mqtts://localhost:{broker.port}")
+        how = GatewayRun(
+            settings=settings,
+            plan=PLAN,
+            broker=url,
+            ledger_url=ledger.url,
+            client_id="gw-1",
+            credentials=credentials,
+        )
+        with attended(Gateway(how)) as one:
+            (tmp_path / "broker" / "gw-1.pem").write_text("half a certif")
+            one.reload()
+            wait_until(lambda: "cannot be used" in expect(one)("certificate"), "it says so")
+            with device(broker, authority, "dock-1", "dock-1") as dock:
+                assert dock.publish("sites/dairy/dock-1/r", read_payload(1, 0))
+            wait_until(lambda: len(ledger.events) == 1, "the old one goes on")
