@@ -11,12 +11,13 @@ is not mended, a text that is no JSON is not searched for tags.
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import msgspec
 
+from ingest.mapping import MappingRule, find_mappings, read_mapped
 from ingest.readers import (
     chirpstack,
     generic,
@@ -24,6 +25,7 @@ from ingest.readers import (
     line,
     llrp,
     ruuvi,
+    signed,
     sparkplug,
     springcard,
     things_stack,
@@ -42,6 +44,7 @@ from ingest.reads import (
     Read,
     Sample,
     Sighting,
+    Signed,
     TimeSource,
     Vital,
     not_a_read,
@@ -73,7 +76,7 @@ _PC_EXTENDED = 0x0200
 _CACHE = 65_536
 
 
-Said = Read | LineMessage | Sample | Vital | PortChange
+Said = Read | LineMessage | Sample | Vital | PortChange | Signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +91,25 @@ class Decoded:
     unknown: int = 0
 
 
-def decode_message(message: Message, nodes: sparkplug.Nodes | None = None) -> Decoded:
-    """Return what `message` says; whatever is wrong with it is a fault, never an error.
+@dataclass(slots=True)
+class Known:
+    """What is known beside a message: Sparkplug's nodes, which learn from it, and the plan's.
 
-    `nodes` is what earlier messages said of Sparkplug's nodes, and learns from this one.
+    `mappings` describe payloads, `keys` are those of signing devices by kid.
     """
+
+    nodes: sparkplug.Nodes = field(default_factory=sparkplug.Nodes)
+    mappings: Sequence[MappingRule] = ()
+    keys: Mapping[bytes, bytes] = field(default_factory=dict)
+
+
+def decode_message(message: Message, known: Known | None = None) -> Decoded:
+    """Return what `message` says; whatever is wrong with it is a fault, never an error."""
     if message.oversize:
         why = f"has {message.oversize} bytes, at most {MESSAGE_BYTES_MAX} are kept"
         return Decoded(items=(), faults=(Fault(where="", why=why),))
     try:
-        parsed = _Parser(sparkplug.Nodes() if nodes is None else nodes).parse(
-            message.topic, message.payload
-        )
+        parsed = _Parser(known or Known()).parse(message.topic, message.payload)
     except ParseError as error:
         return Decoded(items=(), faults=(Fault(where=error.where, why=error.why),))
     if len(parsed.items) > ITEMS_PER_MESSAGE_MAX:
@@ -198,9 +208,9 @@ def _epc_of_uri(uri: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Parser:
-    """The way through envelopes, arrays and lines; `nodes` learns of Sparkplug's births."""
+    """The way through envelopes, arrays and lines, with what is known beside them."""
 
-    nodes: sparkplug.Nodes
+    known: Known
 
     def parse(self, topic: str, payload: bytes) -> Parsed:
         """Return the items and faults of a payload; raises where all of it is bad."""
@@ -209,9 +219,30 @@ class _Parser:
                 "", f"has {len(payload)} bytes, at most {MESSAGE_BYTES_MAX} are read"
             )
         if sparkplug.is_sparkplug_topic(topic):
-            return sparkplug.read_message(topic, payload, self.nodes)
+            return sparkplug.read_message(topic, payload, self.known.nodes)
         if not payload.strip():
             return Parsed(faults=(not_a_read("an empty message"),))
+        mapped = self._mapped(topic, payload)
+        if mapped is not None:
+            return mapped
+        return self._parse_shapes(payload)
+
+    def _mapped(self, topic: str, payload: bytes) -> Parsed | None:
+        """Return what the first mapping that fits makes of it, None where none does."""
+        if not self.known.mappings:
+            return None
+        try:
+            value = _load(payload)
+        except msgspec.DecodeError:
+            return None  # another shape's, if anybody's
+        found = (
+            read_mapped(rule, value, len(payload))
+            for rule in find_mappings(self.known.mappings, topic)
+        )
+        return next((one for one in found if one is not None), None)
+
+    def _parse_shapes(self, payload: bytes) -> Parsed:
+        """Return what the shapes that are built in make of a payload."""
         if payload.startswith(_SSE_STARTS):
             return self._lines(payload, is_sse=True)
         try:
@@ -260,8 +291,10 @@ class _Parser:
         return Parsed(faults=(not_a_read(f"the JSON value {value!r:.80}", where),))
 
     def _object(self, value: Mapping[str, object], where: str) -> Parsed:
+        if signed.is_signed(value):
+            return Parsed(items=(signed.parse_submission(value, where, self.known.keys),))
         if sparkplug.is_sparkplug(value):
-            return sparkplug.read_json(value, self.nodes)
+            return sparkplug.read_json(value, self.known.nodes)
         for fits, read in _READERS:
             if fits(value):
                 found = read(value, where)

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from ingest.reads import Fault
+from ingest.reads import Fault, Signed
 from ledger.epcis.event import parse_event
 from ledger.errors import ParseError
 from ledger.tlog.merkle import leaf_hash, tree_root
@@ -106,6 +106,7 @@ class Outcome:
     faults: list[tuple[int, Fault]] = field(default_factory=list)
     unresolved: list[Unresolved] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    signed: list[Signed] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     taken: Counter[int] = field(default_factory=Counter)
 

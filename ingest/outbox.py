@@ -64,7 +64,10 @@ ALTER TABLE receipt ADD COLUMN proof BLOB NOT NULL DEFAULT x''
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """All that one batch of messages led to."""
+    """All that one batch of messages led to.
+
+    `forwarded` are statements that devices signed; one that is here or delivered is left out.
+    """
 
     cursor: int
     sealed: Sequence[Sealed]
@@ -76,6 +79,7 @@ class Work:
     counts: Mapping[str, int]
     is_open: bool
     now_us: int
+    forwarded: Sequence[Sealed] = ()
     plans: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
@@ -149,6 +153,16 @@ class Outbox:
                 [
                     (s.kid, s.seq, s.statement_id, s.events, work.now_us, s.submission)
                     for s in work.sealed
+                ],
+            )
+            db.executemany(
+                "INSERT OR IGNORE INTO statement"
+                " (kid, seq, statement_id, events, created_us, submission)"
+                " SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS"
+                " (SELECT 1 FROM receipt WHERE statement_id = ?3)",
+                [
+                    (s.kid, s.seq, s.statement_id, s.events, work.now_us, s.submission)
+                    for s in work.forwarded
                 ],
             )
             db.executemany(

@@ -31,7 +31,7 @@ from ingest.outbox import Outbox, Work
 from ingest.plan import Plan
 from ingest.reads import OWN_TOPICS, RETRY_TOPIC, TICK_TOPIC, Arrival, Message
 from ingest.roster import ReaderView
-from ingest.sealing import Head, Pen, Sealed, gap_of, seal, seal_bodies
+from ingest.sealing import Head, Pen, Sealed, gap_of, seal, seal_bodies, sealed_of
 from ingest.settings import FILE as SETTINGS_FILE
 from ingest.settings import Settings, SettingsError, load_signers
 from ingest.site import Site, encode_tick
@@ -230,6 +230,7 @@ class Processor:
         work = Work(
             cursor=cursor,
             sealed=sealed,
+            forwarded=[sealed_of(one) for one in outcome.signed],
             heads=heads,
             states=self._site.encode_parts(),
             gone=gone[0],

@@ -9,9 +9,10 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from ingest.mapping import MappingRule
 from ingest.topics import topic_matches
 
 Action = Literal["ADD", "OBSERVE", "DELETE"]
@@ -210,7 +211,10 @@ class ReaderRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A whole plan, valid as such; `sha256` is over its text."""
+    """A whole plan, valid as such; `sha256` is over its text.
+
+    `device_keys` are the public keys of devices that sign for themselves, by kid.
+    """
 
     name: str
     parties: tuple[Party, ...]
@@ -218,6 +222,8 @@ class Plan:
     sensors: tuple[SensorRule, ...]
     sha256: bytes
     readers: tuple[ReaderRule, ...] = ()
+    mappings: tuple[MappingRule, ...] = ()
+    device_keys: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 def find_stations(plan: Plan, topic: str) -> tuple[Station, ...]:

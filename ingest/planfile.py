@@ -32,6 +32,7 @@ import re
 from collections import Counter
 from hashlib import sha256
 
+from ingest.mapping import MAPPINGS_MAX, parse_mapping
 from ingest.plan import (
     Action,
     AggregationEmit,
@@ -39,7 +40,6 @@ from ingest.plan import (
     ObjectEmit,
     Party,
     Plan,
-    ReaderRule,
     SensorRule,
     Station,
     TransactionEmit,
@@ -47,9 +47,9 @@ from ingest.plan import (
     Why,
 )
 from ingest.planfilters import check_station, parse_filters, parse_when
+from ingest.planreaders import parse_keys, parse_reader, parse_topics
 from ingest.readers.fields import ANTENNA_MAX
 from ingest.tomltable import Table, parse_toml
-from ingest.topics import check_topic_filter
 from ledger.epcis.times import parse_offset
 from ledger.gs1.cbv import (
     BIZ_STEP,
@@ -72,10 +72,6 @@ _PASS_S, _PASS_BOUNDS = 900, (1, 86_400)
 _READS, _READS_BOUNDS = 1, (1, 10_000)
 _BATCH, _BATCH_BOUNDS = 20, (1, 1_000)
 _SPAN_S, _SPAN_BOUNDS = 1_800, (1, 86_400)
-_HEARTBEAT_BOUNDS = (0, 604_800)
-_GRACE_S, _GRACE_BOUNDS = 30, (0, 86_400)
-_RATE_BOUNDS = (0, 1_000_000)
-_SKEW_S, _SKEW_BOUNDS = 5, (1, 86_400)
 
 _PREFIX = re.compile(r"\d{4,12}", re.ASCII)
 _MAC = re.compile(r"([0-9A-F]{2}):" * 5 + r"([0-9A-F]{2})", re.ASCII)
@@ -98,7 +94,9 @@ def parse_plan(text: str, where: str = "plan") -> Plan:
         raise root.error("party", "names one party twice")
     stations = tuple(_parse_station(one, defaults, known) for one in root.tables("station"))
     sensors = tuple(_parse_sensor(one, defaults, known) for one in root.tables("sensor"))
-    readers = tuple(_parse_reader(one) for one in root.tables("reader"))
+    readers = tuple(parse_reader(one) for one in root.tables("reader"))
+    mappings = tuple(parse_mapping(one) for one in root.tables("mapping"))
+    keys = parse_keys(root)
     _ask_defaults(defaults)
     defaults.close()
     root.close()
@@ -106,6 +104,9 @@ def parse_plan(text: str, where: str = "plan") -> Plan:
         raise root.error("station", "is missing; a plan needs a [[station]] or a [[sensor]]")
     _require_names(root, "station", [one.name for one in stations])
     _require_names(root, "reader", [one.name for one in readers])
+    _require_names(root, "mapping", [one.name for one in mappings])
+    if len(mappings) > MAPPINGS_MAX:
+        raise root.error("mapping", f"there are over {MAPPINGS_MAX}")
     return Plan(
         name=name,
         parties=parties,
@@ -113,6 +114,8 @@ def parse_plan(text: str, where: str = "plan") -> Plan:
         sensors=sensors,
         sha256=sha256(text.encode()).digest(),
         readers=readers,
+        mappings=mappings,
+        device_keys=keys,
     )
 
 
@@ -155,7 +158,7 @@ def _parse_station(table: Table, defaults: Table, parties: dict[str, str]) -> St
     station = Station(
         name=table.text("name"),
         party=_party(table, parties),
-        topics=_topics(table, None),
+        topics=parse_topics(table, None),
         antennas=None if antennas is None else frozenset(antennas),
         read_point=_identifier(table, "read_point", table.text("read_point")),
         biz_location=None if location is None else _identifier(table, "biz_location", location),
@@ -184,20 +187,6 @@ def _parse_station(table: Table, defaults: Table, parties: dict[str, str]) -> St
         )
     table.close()
     return station
-
-
-def _parse_reader(table: Table) -> ReaderRule:
-    rule = ReaderRule(
-        name=table.text("name"),
-        topics=_topics(table, None),
-        heartbeat_us=table.number("heartbeat_s", 0, _HEARTBEAT_BOUNDS) * 1_000_000,
-        grace_us=table.number("grace_s", _GRACE_S, _GRACE_BOUNDS) * 1_000_000,
-        messages_min=table.number("messages_per_minute_min", 0, _RATE_BOUNDS),
-        skew_max_us=table.number("skew_max_s", _SKEW_S, _SKEW_BOUNDS) * 1_000_000,
-        event_numbers=table.flag("event_numbers", default=False),
-    )
-    table.close()
-    return rule
 
 
 def _parse_emit(table: Table) -> Emit:
@@ -272,7 +261,7 @@ def _parse_sensor(table: Table, defaults: Table, parties: dict[str, str]) -> Sen
         name=f"sensor {device}",
         device=device,
         device_uri=_device_uri(table, device),
-        topics=_topics(table, ("#",)),
+        topics=parse_topics(table, ("#",)),
         party=_party(table, parties),
         asset=None if asset is None else _identifier(table, "asset", asset),
         place=None if place is None else _identifier(table, "place", place),
@@ -355,15 +344,6 @@ def _party(table: Table, parties: dict[str, str]) -> str:
     if found is None:
         raise table.error("party", f"{text!r:.120} is not the id of any [[party]]")
     return found
-
-
-def _topics(table: Table, default: tuple[str, ...] | None) -> tuple[str, ...]:
-    topics = table.texts("topics", default)
-    for topic in topics:
-        if topic.startswith("$"):
-            raise table.error("topics", f"{topic!r:.80}: topics with $ are the broker's own")
-        table.check("topics", lambda text: check_topic_filter(text, "filter"), topic)
-    return topics
 
 
 def _patterns(table: Table, key: str, default: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -220,7 +220,21 @@ class PortChange:
     source: str = ""
 
 
-Item = Sighting | LineMessage | Sample | Vital | PortChange
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A statement that a device signed itself, with its events; forwarded byte for byte.
+
+    `submission` is the CBOR of docs/spec/submission.md, of which the rest is read.
+    """
+
+    kid: bytes
+    seq: int
+    statement_id: bytes
+    events: int
+    submission: bytes
+
+
+Item = Sighting | LineMessage | Sample | Vital | PortChange | Signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

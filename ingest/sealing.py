@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ingest.drafts import Draft, Notice
+from ingest.reads import Signed
 from ledger.cose import Signer
 from ledger.disclosure import (
     Submission,
@@ -75,6 +76,17 @@ class Pen:
     claims: Claims
     draw: Callable[[], bytes]
     seen: Seen | None = None
+
+
+def sealed_of(signed: Signed) -> Sealed:
+    """Return what a device signed as what the outbox carries, byte for byte."""
+    return Sealed(
+        kid=signed.kid,
+        seq=signed.seq,
+        statement_id=signed.statement_id,
+        submission=signed.submission,
+        events=signed.events,
+    )
 
 
 def seal_bodies(

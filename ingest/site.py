@@ -26,7 +26,7 @@ import msgspec
 from ingest import stations
 from ingest.clockroom import Batch, ClockRoom
 from ingest.clocks import SKEW_US
-from ingest.decode import Decoded, decode_message
+from ingest.decode import Decoded, Known, decode_message
 from ingest.drafts import Ground, Outcome, Unresolved
 from ingest.interpret import interpret_samples, select_quantities
 from ingest.plan import (
@@ -38,7 +38,7 @@ from ingest.plan import (
     find_station,
     find_stations,
 )
-from ingest.readers.sparkplug import Node, Nodes
+from ingest.readers.sparkplug import Node
 from ingest.reads import (
     CLOCK_TOPIC,
     OWN_TOPICS,
@@ -52,6 +52,7 @@ from ingest.reads import (
     PortChange,
     Read,
     Sample,
+    Signed,
     Vital,
 )
 from ingest.roster import ClockMessage, QuotaMessage, Roster, SessionMessage
@@ -94,7 +95,8 @@ class Site:
         self._sensor_states: dict[str, SensorState] = {}
         self._routes: dict[str, tuple[Station, ...]] = {}
         self._changed: set[str] = set()
-        self._nodes = Nodes()
+        self._known = Known(mappings=plan.mappings, keys=plan.device_keys)
+        self._nodes = self._known.nodes
         self.roster = Roster(plan)
         self.clocks = ClockRoom(self._skew_of)
 
@@ -103,7 +105,7 @@ class Site:
         if message.topic in OWN_TOPICS:
             self._take_own(message, outcome)
             return
-        decoded = decode_message(message, self._nodes)
+        decoded = decode_message(message, self._known)
         outcome.counts["messages"] += 1
         outcome.counts["unknown fields"] += decoded.unknown
         outcome.faults += [(message.id, fault) for fault in decoded.faults]
@@ -114,18 +116,11 @@ class Site:
             return
         refused: Counter[str] = Counter()
         for item in decoded.items:
-            match item:
-                case Vital():
-                    outcome.counts["vitals"] += 1
-                    continue
-                case Read():
-                    continue
-                case PortChange():
-                    why = self._take_input(item, message, outcome)
-                case Sample():
-                    why = self._take_sample(item, message, outcome)
-                case _:
-                    why = self._take_line(item, message, outcome)
+            if isinstance(item, Read):
+                continue
+            why = self._take_item(item, message, outcome)
+            if isinstance(item, Vital):
+                continue
             if why is not None:
                 refused[why] += 1
             else:
@@ -136,6 +131,28 @@ class Site:
             said = why if count == 1 else f"{why} ({count} times)"
             outcome.faults.append((message.id, Fault(where="", why=said)))
         self.roster.take_content(reader, message, reads, decoded.faults)
+
+    def _take_item(
+        self,
+        item: LineMessage | Sample | Vital | PortChange | Signed,
+        message: Message,
+        outcome: Outcome,
+    ) -> str | None:
+        """Take what is no read; return why it cannot be taken, if it cannot."""
+        match item:
+            case Vital():
+                outcome.counts["vitals"] += 1
+                return None
+            case Signed():
+                outcome.counts["signed by devices"] += 1
+                outcome.signed.append(item)
+                return None
+            case PortChange():
+                return self._take_input(item, message, outcome)
+            case Sample():
+                return self._take_sample(item, message, outcome)
+            case _:
+                return self._take_line(item, message, outcome)
 
     def _vitals_of(self, decoded: Decoded, topic: str) -> list[Vital]:
         """Return what the reader says of itself; its numbers only where they may be trusted."""

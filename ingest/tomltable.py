@@ -90,6 +90,10 @@ class Table:
         """Return whether `key` is set."""
         return key in self._value
 
+    def is_table(self, key: str) -> bool:
+        """Return whether `key` is set to a table."""
+        return isinstance(self._value.get(key), dict)
+
     def text(self, key: str, default: str | None = None) -> str:
         """Return a text that is not empty; required where `default` is None."""
         value = self._take(key, default)

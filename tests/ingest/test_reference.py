@@ -9,7 +9,7 @@ REFERENCE = ROOT / "docs" / "reference"
 
 
 def test_every_key_of_a_plan_is_in_its_page() -> None:
-    names = ("planfile.py", "planfilters.py")
+    names = ("planfile.py", "planfilters.py", "planreaders.py", "mapping.py")
     source = "".join((ROOT / "ingest" / name).read_text() for name in names)
     asked = r"\b(?:table|root|defaults|one)\.\w+\(|_(?:patterns|ends|word|identifier)\(\w+, "
     pattern = rf'(?:{asked})\s*"(\w+)"'

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from device_sim import sparkplug as world
-from ingest.decode import Decoded, decode_message
+from ingest.decode import Decoded, Known, decode_message
 from ingest.drafts import Outcome
 from ingest.readers.sparkplug import NODES_MAX, Nodes, encode_rebirth
 from ingest.readers.sparkplugwire import METRICS_MAX, parse_payload, quantity
@@ -40,7 +40,7 @@ def data(seq: int, *values: float) -> tuple[str, bytes]:
 
 
 def decode_all(messages: list[tuple[str, bytes]], nodes: Nodes | None = None) -> list[Decoded]:
-    known = Nodes() if nodes is None else nodes
+    known = Known() if nodes is None else Known(nodes=nodes)
     return [decode_message(message(payload, where), known) for where, payload in messages]
 
 
