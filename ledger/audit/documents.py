@@ -80,13 +80,20 @@ class DocumentAudit:
             self._may_be_erased = set(filter(self._is_followed, self._may_be_erased))
 
     def check_rows(self, rows: Iterable[Sequence[object]]) -> Iterator[Finding]:
-        """Yield what is wrong with the rows of `document`, and which are missing."""
+        """Yield what is wrong with rows of `document`."""
         for row in rows:
             wrong = check_row("document", row)
             if wrong is not None:
                 yield wrong
             else:
                 yield from self._check_row(row)
+
+    def cited_at(self, digest: object) -> int | None:
+        """Return the first entry that cites a document that was not checked yet, or None."""
+        return self._cited.get(digest) if isinstance(digest, bytes) else None
+
+    def finish(self) -> Iterator[Finding]:
+        """Yield which documents are missing, after all rows were checked."""
         for digest, index in self._cited.items():
             yield _missing(index, digest, "cannot be found")
 

@@ -5,6 +5,7 @@ the events, and are compared as the audit of the log goes along: no second index
 
     event     all columns of an `EventRow`, by eid
     mention   (eid, key text, role number, event_time_us), by eid
+    master    (SHA-256, idx) of the documents with master data, held against the documents
     progress  the first entry that is not in the index yet
 
 An erased event has no rows, once the index has followed the log up to the notice: what is
@@ -19,6 +20,7 @@ from itertools import chain
 
 from ledger.audit.finding import Finding
 from ledger.audit.stored import show
+from ledger.epcis.master import may_have_master_data
 from ledger.projection import (
     ROLES,
     CaptureHead,
@@ -42,11 +44,17 @@ class IndexAudit:
     """The rows of the index, compared as the entries come along."""
 
     def __init__(
-        self, *, events: Iterable[Row], mentions: Iterable[Row], progress: Iterable[Row]
+        self,
+        *,
+        events: Iterable[Row],
+        mentions: Iterable[Row],
+        masters: Iterable[Row],
+        progress: Iterable[Row],
     ) -> None:
         """Compare `events` and `mentions`, both ordered by eid, up to `progress`."""
         self._events = _Cursor(events, 0)
         self._mentions = _Cursor(mentions, 0)
+        self._masters = {row[0]: row[1] for row in masters}
         self._progress = list(progress)
         self._next = self._read_progress()
         self._deferred: dict[int, tuple[set[int], list[Finding]]] = {}
@@ -122,6 +130,23 @@ class IndexAudit:
                 self._deferred.pop(entry, None)
                 self._held -= len(findings)
                 yield from findings
+
+    def check_document(
+        self, digest: object, data: object, cited: int | None
+    ) -> Iterator[Finding]:
+        """Yield what the index says wrong of a document, which entry `cited` cites first."""
+        found = self._masters.pop(digest, None)
+        has_any = isinstance(data, bytes) and may_have_master_data(data)
+        if cited is None or cited >= self._next:
+            return
+        expected = cited if has_any else None
+        if found != expected and not (found is None and data is None):
+            yield _finding(None, "master", show(expected), show(found))
+
+    def finish_documents(self) -> Iterator[Finding]:
+        """Yield the rows of documents that are not kept."""
+        for index in self._masters.values():
+            yield _finding(None, "master", "no such row", show(index))
 
     def skip_entry(self, index: int) -> None:
         """Leave out the rows of an entry whose events cannot be known."""

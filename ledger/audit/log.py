@@ -332,6 +332,16 @@ class LogAudit:
             if self._index is not None:
                 yield from self._index.check_notice(index, statement.body)
 
+    def _finish_documents(self) -> Iterator[Finding]:
+        for document in chain.from_iterable(self._evidence.batches("document")):
+            if self._index is not None:
+                cited = self._documents.cited_at(document[0])
+                yield from self._index.check_document(document[0], document[1], cited)
+            yield from self._documents.check_rows([document])
+        yield from self._documents.finish()
+        if self._index is not None:
+            yield from self._index.finish_documents()
+
     def _finish(self, roots: Roots) -> Iterator[Finding]:
         evidence, scope = self._evidence, self._scope
         yield from roots.finish(self.tree, self._statements.time_of)
@@ -348,8 +358,7 @@ class LogAudit:
                 yield from self._check_named()
             yield from self._statements.finish(int(self.tree.size) - 1)
         if self.checks_documents:
-            documents = chain.from_iterable(evidence.batches("document"))
-            yield from self._documents.check_rows(documents)
+            yield from self._finish_documents()
         if self._index is not None:
             yield from self._index.finish(self.tree.size)
         if self._story is not None:

@@ -29,7 +29,7 @@ EXIT_USAGE_OF = {"verify": 4}
 COMMANDS = (
     *("init", "serve", "capture", "keys", "export", "copy"),
     *("trace", "recall", "bundle", "proof", "erase", "verify"),
-    *("witness", "follow", "timestamp"),
+    *("witness", "follow", "timestamp", "conformance"),
 )
 ENTRY_POINT_GROUP = "tagtrail.commands"
 _OURS = ("ledger", "ingest", "device_sim")

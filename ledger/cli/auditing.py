@@ -254,7 +254,10 @@ def _open_index(
     stack.callback(files.close)
     findings.extend(map(index_contradiction, files.contradictions()))
     return IndexAudit(
-        events=files.events(), mentions=files.mentions(), progress=files.progress()
+        events=files.events(),
+        mentions=files.mentions(),
+        masters=files.masters(),
+        progress=files.progress(),
     )
 
 

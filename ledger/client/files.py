@@ -34,7 +34,7 @@ _EVIDENCE_TABLES = frozenset(
     {"entry", "event", "tile", "checkpoint", "chain", "key_entry", "notice", "document"}
 )
 _SIGNED_TABLES = frozenset({"signed"})
-_INDEX_TABLES = frozenset({"event", "key", "mention", "progress"})
+_INDEX_TABLES = frozenset({"event", "key", "master", "mention", "progress"})
 
 
 def _short(column: str, most: int) -> str:
@@ -215,6 +215,10 @@ class IndexFiles:
     def mentions(self) -> Iterator[Row]:
         """Yield (eid, key text, role number, event_time_us) of each mention, by eid."""
         return self._index.rows(_MENTIONS)
+
+    def masters(self) -> Iterator[Row]:
+        """Yield (document, idx) of each document with master data."""
+        return self._index.rows("SELECT document, idx FROM master ORDER BY document")
 
     def progress(self) -> Iterator[Row]:
         """Yield (next_idx,) of each row of `progress`, of which there should be one."""

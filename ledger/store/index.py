@@ -12,11 +12,13 @@ both are in one transaction. A crash of the machine may lose the newest runs; th
 projected again.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 
 from ledger.disclosure import decode_event, shown_parts, withheld
 from ledger.entry import parse_entry
+from ledger.epcis.master import may_have_master_data
 from ledger.projection import (
     POSITION_BITS,
     ROLES,
@@ -34,7 +36,7 @@ from ledger.store.evidence import EvidenceReader, StoredEvent
 from ledger.store.schema import INDEX_LAYOUT
 
 # Grows with every change of the tables or of the projection; another number is rebuilt.
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 ENTRIES_RUN_MAX = 256
 EVENTS_RUN_MAX = 8192
 KEYS_CACHED_MAX = 200_000
@@ -44,6 +46,7 @@ _ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
 _EVENT_COLUMNS = ", ".join(EventRow.__slots__)
 _values_of_event = attrgetter(*EventRow.__slots__)
 _OF_EMPTIED = f"eid >> {POSITION_BITS} IN (SELECT idx FROM {{asked}})"  # noqa: S608 - a number of ours
+_CITES = re.compile(rb'"tagtrail:evidence":\s*\{[^{}]*"document":\s*"([0-9a-f]{64})"')
 _FORGET_KEYS = (
     "DELETE FROM key WHERE id IN (SELECT id FROM {asked}) "
     "AND NOT EXISTS (SELECT 1 FROM mention WHERE mention.key = key.id)"
@@ -108,6 +111,7 @@ class Index:
             with self._database.transaction(erasing=bool(emptied)) as connection:
                 self._move(connection, self._next + read)
                 self._store(connection, rows)
+                self._note_masters(connection, self._next, run[:read])
                 if emptied:
                     self._project_again(connection, emptied)
         except BaseException:
@@ -139,6 +143,8 @@ class Index:
         for index in entries:
             ((data, stored),) = self._evidence.load_run(index, index + 1)
             self._store(connection, list(_project_entry(index, data, stored)))
+            connection.execute("DELETE FROM master WHERE idx = ?", (index,))
+            self._note_masters(connection, index, [(data, stored)])
         forget = _FORGET_KEYS.format(asked=database.given("?", id=int))
         connection.execute(forget, (database.pack(keys),))
         self._key_ids.clear()
@@ -156,6 +162,22 @@ class Index:
                 (ids[m.key], _ROLE_NUMBERS[m.role], m.event_time_us, m.eid) for m in mentions
             ),
         )
+
+    def _note_masters(
+        self, connection: Connection, start: int, run: Sequence[tuple[bytes, list[StoredEvent]]]
+    ) -> None:
+        """Note which documents with master data the entries from `start` on cite first."""
+        cited: dict[bytes, int] = {}
+        for index, (_, stored) in enumerate(run, start):
+            for match in (_CITES.search(event.data or b"") for event in stored):
+                if match is not None:
+                    cited.setdefault(bytes.fromhex(match[1].decode()), index)
+        found = [
+            (digest, index)
+            for digest, index in cited.items()
+            if may_have_master_data(self._evidence.load_document(digest) or b"")
+        ]
+        self._database.insert_new(connection, "master (document, idx)", found)
 
     def _intern(self, connection: Connection, mentions: Sequence[MentionRow]) -> dict[str, int]:
         """Return the integer of every key in `mentions`, making those that are new."""

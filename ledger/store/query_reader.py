@@ -14,7 +14,17 @@ from dataclasses import dataclass, replace
 
 from ledger.disclosure import decode_event, shown_parts, withheld
 from ledger.epcis.event import Event, join_parts, parse_event
-from ledger.epcis.query import FieldName, Instant, MasterRecords, Query, QueryTooLargeError
+from ledger.epcis.query import (
+    NO_MASTER_RECORDS,
+    EqualAttribute,
+    FieldName,
+    HasAttribute,
+    Instant,
+    MasterRecords,
+    Query,
+    QueryTooLargeError,
+    Within,
+)
 from ledger.epcis.query_fields import comparable, values_of
 from ledger.epcis.query_match import matches
 from ledger.errors import ParseError
@@ -78,7 +88,7 @@ class QueryReader:
         """Read index and evidence of the ledger at `where`; raise `StorageError` without."""
         self.index = open_reader(where, INDEX)
         self.evidence = open_reader(where, EVIDENCE)
-        self._master = MasterReader(self.index)
+        self._master = MasterReader(self.index, self.evidence)
 
     def close(self) -> None:
         """Close every connection."""
@@ -91,9 +101,12 @@ class QueryReader:
             row = connection.execute("SELECT next_idx FROM progress").fetchone()
         return int(row[0])
 
-    def master_records(self) -> MasterRecords:
-        """Return what captured documents say about places and other things."""
-        return self._master.load()
+    def master_records(self, query: Query) -> MasterRecords:
+        """Return what captured documents say, where `query` asks about it."""
+        asks = (Within, HasAttribute, EqualAttribute)
+        if any(isinstance(one, asks) for one in query.conditions):
+            return self._master.load()
+        return NO_MASTER_RECORDS
 
     def load_page(self, query: Query, per_page: int, position: Position | None = None) -> Page:
         """Return at most `per_page` events from `position` on.
@@ -194,7 +207,7 @@ class _Search:
     ) -> None:
         self._reader = reader
         self._query = query
-        self._master = reader.master_records()
+        self._master = reader.master_records(query)
         self._plan: Plan = make_plan(query, self._master)
         self._read_max = EVENTS_READ_MAX if bounded else 2**62
         self._candidates_max = CANDIDATES_MAX if bounded else 2**62

@@ -24,6 +24,7 @@
     key(id, text)                                what is named, interned
     mention(key, role, event_time_us, eid)       key = key.id, role = its number in `ROLES`
     event(eid, ...)                              the fields of `projection.EventRow`
+    master(document, idx)                        documents with master data, by SHA-256
     progress(id = 1, next_idx)                   the first entry that is not in here yet
 
 An event has one integer for its place, because SQLite fills the pages of a table that grows
@@ -252,6 +253,16 @@ class EventRowTable(IndexTable, table=True):
     error_reason: str | None = Field(default=None, sa_type=_TEXT)
     withheld: int = Field(sa_type=_INT)
     facets: int = Field(sa_type=_INT)
+
+
+class MasterTable(IndexTable, table=True):
+    """A captured document with master data, and the first entry that cites it."""
+
+    __tablename__ = "master"
+    __table_args__ = _STRICT_WITHOUT_ROWID
+
+    document: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    idx: int = Field(sa_type=_INT)
 
 
 class ProgressTable(IndexTable, table=True):

@@ -81,7 +81,7 @@ class Batches:
             )
             self._shared[place] = _parse(found), max(reached, place)
         parsed, reached = self._shared[place]
-        master = self._reader.master_records()
+        master = self._reader.master_records(query)
         chosen = [
             found
             for found, event in parsed
