@@ -1,4 +1,4 @@
-"""The conformance pack: our server meets all of it, one that always says the same nearly none."""
+"""The conformance pack: our server meets it all, one that says one thing to all hardly any."""
 
 import json
 import shutil
@@ -66,7 +66,7 @@ def test_it_can_be_run_again_and_as_a_command(url: str, tmp_path: Path) -> None:
 
 @contextmanager
 def saying(*, everything: bool) -> Iterator[str]:
-    """Yield the URL of a server that shows all that it was given, or nothing, to any question."""
+    """Yield the URL of a server that shows all it was given, or nothing, to any question."""
     events: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
