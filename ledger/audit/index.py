@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import chain
 
+from ledger.audit.documents import DocumentAudit
 from ledger.audit.finding import Finding
 from ledger.audit.stored import show
 from ledger.epcis.master import may_have_master_data
@@ -194,6 +195,20 @@ class IndexAudit:
                 yield _finding(eid, "mention", "no such row", show_row(row))
         for row in sorted(expected, key=repr):
             yield _finding(eid, "mention", show_row(row), "no such row")
+
+
+def check_documents(
+    rows: Iterable[Row], documents: DocumentAudit, index: IndexAudit | None
+) -> Iterator[Finding]:
+    """Yield what is wrong with the rows of `document`, and with what the index says of them."""
+    for row in rows:
+        if index is not None:
+            cited = documents.cited_at(row[0])
+            yield from index.check_document(row[0], row[1], cited)
+        yield from documents.check_rows([row])
+    yield from documents.finish()
+    if index is not None:
+        yield from index.finish_documents()
 
 
 class _Cursor:

@@ -24,7 +24,7 @@ from ledger.audit.evidence import LOOKUPS, Row, StoredEvidence, find_origin
 from ledger.audit.finding import Finding
 from ledger.audit.fork import ForkProof, make_fork
 from ledger.audit.handout import Handout
-from ledger.audit.index import IndexAudit
+from ledger.audit.index import IndexAudit, check_documents
 from ledger.audit.lookups import CHECK_OF_LOOKUP, Lookup, rows_of
 from ledger.audit.roots import Claim, Roots, check_signed
 from ledger.audit.rows import Cursor
@@ -332,16 +332,6 @@ class LogAudit:
             if self._index is not None:
                 yield from self._index.check_notice(index, statement.body)
 
-    def _finish_documents(self) -> Iterator[Finding]:
-        for document in chain.from_iterable(self._evidence.batches("document")):
-            if self._index is not None:
-                cited = self._documents.cited_at(document[0])
-                yield from self._index.check_document(document[0], document[1], cited)
-            yield from self._documents.check_rows([document])
-        yield from self._documents.finish()
-        if self._index is not None:
-            yield from self._index.finish_documents()
-
     def _finish(self, roots: Roots) -> Iterator[Finding]:
         evidence, scope = self._evidence, self._scope
         yield from roots.finish(self.tree, self._statements.time_of)
@@ -358,7 +348,8 @@ class LogAudit:
                 yield from self._check_named()
             yield from self._statements.finish(int(self.tree.size) - 1)
         if self.checks_documents:
-            yield from self._finish_documents()
+            rows = chain.from_iterable(evidence.batches("document"))
+            yield from check_documents(rows, self._documents, self._index)
         if self._index is not None:
             yield from self._index.finish(self.tree.size)
         if self._story is not None:
