@@ -23,7 +23,7 @@ WORLDLY = {"excursion", "diversion"}
 
 @pytest.fixture(scope="module")
 def sound_text(dairy_text: str) -> str:
-    return trials.sound_text(dairy_text.replace("items = 300", "items = 96"))
+    return trials.sound_text(dairy_text.replace("items = 300", "items = 96"), signed=True)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,9 @@ from importlib.resources import files
 
 import pytest
 
-from device_sim.library import list_scenarios, load_scenario
+from device_sim.chance import Stream
+from device_sim.library import list_scenarios, load_scenario, scenario_text
+from device_sim.play import play
 from device_sim.scenario import build_world
 from device_sim.scenariofile import parse_scenario
 from ledger.errors import ParseError
@@ -124,3 +126,58 @@ def test_numbers_are_changed_by_dotted_key_and_checked_like_the_file() -> None:
         load_scenario("stress", ["items=many"])
     with pytest.raises(ParseError, match=r"items.*>= 1"):
         load_scenario("stress", ["items=0"])
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "where", "why"),
+    [
+        ("stress", '"Farm {farm}"', '"Farm {farm:zz}"', "party[0]", "allowed: d, 05d"),
+        ("dairy", 'reader = "impinj"\n', "", "station[1].reader", "impinj, zebra"),
+        ("luxury", '"sgtin-198"', '"sgtin-97"', "product[0].tag", "sgtin-96, sgtin-198"),
+        ("luxury", 'buyers = "public"\n', "", "fate.buyers", "is missing"),
+        ("luxury", 'buyers = "public"', 'buyers = "nobody"', "fate.buyers", "workshop"),
+        ("luxury", "returned = 0.12", "returned = 12", "fate.returned", "<= 1.0"),
+        ("luxury", 'does = "return"', 'does = "sell"', "station", "does 'return'"),
+        ("marketplace", 'owner = "seller-1"', 'owner = "seller-9"', "owner", "seller-3"),
+        ("bulk", '"soapworks"\nkilo', '"refinery"\nkilo', "lot[0].to", "soap"),
+        ("bulk", 'to = "mill-2"', 'to = "mill-3"', "fault[3].to", "lend itself"),
+        ("bulk", 'station = "buyer-2/till"', 'station = "refinery/dock-1"', "station", "sign"),
+    ],
+)  # fmt: skip
+def test_what_a_scenario_cannot_be_is_refused_with_what_it_could(
+    name: str, old: str, new: str, where: str, why: str
+) -> None:
+    text = scenario_text(name)
+    assert old in text
+    with pytest.raises(ParseError) as caught:
+        parse_scenario(text.replace(old, new, 1), "f")
+    assert where in caught.value.where
+    assert why in caught.value.why
+
+
+def test_no_garbage_gets_by_as_anything_but_a_refusal_or_a_run() -> None:
+    """Hundreds of damaged files: each is refused as a file is, or plays."""
+    chance = Stream(11, "damage")
+    words = ['"x"', "0", "-1", "1.5", "true", "[]", "{}", '"centre"', "9999999999", '"a/b"',
+             "[5, 1]", '""', "nan", '"{store}"', '"{store:zz}"', '"{"']  # fmt: skip
+    played = 0
+    for n in range(600):
+        lines = scenario_text(list_scenarios()[n % 8]).splitlines()
+        at = chance.below(len(lines))
+        match chance.below(4):
+            case 0:
+                lines[at : at + 1] = []
+            case 1:
+                lines.insert(at, lines[chance.below(len(lines))])
+            case 2:
+                lines[at] = lines[at][: chance.below(len(lines[at]) + 1)]
+            case _:
+                lines[at] = f"{lines[at].partition('=')[0]}= {words[chance.below(len(words))]}"
+        try:
+            scenario = parse_scenario("\n".join(lines), "f", {"items": 12})
+        except ParseError:
+            continue
+        if n % 15 == 0:
+            assert play(scenario, 1).messages
+            played += 1
+    assert played
