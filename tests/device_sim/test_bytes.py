@@ -27,7 +27,7 @@ SIZES = {
     "stress": ("items=60", "copies.store=4", "copies.farm=3"),
 }
 DIGESTS = {
-    "bulk": "427553ce6f3c2768c66cfdc35fcf58ff653c269b6d4f20d70c355e2146b9887f",
+    "bulk": "1fa3d5bd0ba0bbe1d96b07d98220917a75f2bfbda761d8218290468eb8ca0244",
     "dairy": "2ae449c1c667608f1569cad730b442c72425375c1817d0a28b042e2d5e36a4c3",
     "electronics": "ba16400fdceba719a7462de9d8aca1197236cc68b65fb9e3de3f00a97e99e620",
     "luxury": "53bac0910e28317ad8ce5fbecc9da63b7c6ffd3768dc0a63b7153b8440d204eb",

@@ -141,7 +141,6 @@ def test_numbers_are_changed_by_dotted_key_and_checked_like_the_file() -> None:
         ("marketplace", 'owner = "seller-1"', 'owner = "seller-9"', "owner", "seller-3"),
         ("bulk", '"soapworks"\nkilo', '"refinery"\nkilo', "lot[0].to", "soap"),
         ("bulk", 'to = "mill-2"', 'to = "mill-3"', "fault[3].to", "lend itself"),
-        ("bulk", 'station = "buyer-2/till"', 'station = "refinery/dock-1"', "station", "sign"),
     ],
 )  # fmt: skip
 def test_what_a_scenario_cannot_be_is_refused_with_what_it_could(

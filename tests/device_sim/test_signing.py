@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from device_sim.devicekeys import EnrolError, enrol_devices
-from device_sim.library import load_scenario
+from device_sim.library import load_scenario, scenario_text
 from device_sim.play import Run, play
 from device_sim.scenariofile import parse_scenario
 from device_sim.signing import ORIGIN, devices, submission_of
+from device_sim.trials import sound_text
 from ledger.app import open_ledger
 from ledger.cli import main
 from ledger.cose import Ed25519Signer
@@ -20,13 +21,12 @@ from ledger.statement import Capture, Statement, parse_statement, verify_signatu
 from tests.device_sim.whole_line import signed
 
 SEED = 3
-TILL = "buyer-1/till"
+TILL = "market/till"
 
 
 def played(faults: str = "") -> Run:
-    text = (Path(__file__).parents[2] / "device_sim/scenarios/bulk.toml").read_text()
-    sound = text.partition("# Faults")[0]
-    return play(parse_scenario(sound + faults, "bulk", {"items": 24, "day.batches": 1}), SEED)
+    sound = sound_text(scenario_text("dairy"), signed=True)
+    return play(parse_scenario(sound + faults, "dairy", {"items": 48}), SEED)
 
 
 def fault(kind: str, **keys: int) -> str:
@@ -185,8 +185,9 @@ def test_a_device_of_a_party_that_the_ledger_does_not_know_is_refused(tmp_path: 
     ],
 )
 def test_a_station_that_cannot_sign_is_refused(change: tuple[str, str], why: str) -> None:
-    text = (Path(__file__).parents[2] / "device_sim/scenarios/bulk.toml").read_text()
+    sound = sound_text(scenario_text("dairy"), signed=True)
+    text = sound + fault("stolen_key")
     assert change[0] in text
     with pytest.raises(ParseError) as caught:
-        parse_scenario(text.replace(*change, 1), "bulk")
+        parse_scenario(text.replace(*change, 1), "dairy")
     assert why in caught.value.why
