@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ledger.epcis.event import Event
+from ledger.epcis.values import Quantity
+from ledger.provenance.amount import amount_in
 from ledger.provenance.gap import (
     NO_ORIGIN,
     SPLIT_TRANSFORMATION,
@@ -190,21 +192,23 @@ def precision_of(share: Share, *, several: bool) -> str:
 
 def quantity_made(key: str, own: Iterable[Node]) -> tuple[Decimal, str | None] | None:
     """Return how much of the class `key` was ever made, and its unit; None where unknown."""
-    total, uoms = Decimal(0), set()
-    for node in own:
-        made_here = any(
-            one.role == "output" and one.epc_class == key for one in node.event.quantities
-        )
-        if not made_here and not is_commissioning(node.event, key):
-            continue
-        roles = ("output",) if made_here else ("quantity",)
-        for one in node.event.quantities:
-            if one.epc_class == key and one.role in roles:
-                if one.quantity is None:
-                    return None
-                total += one.quantity
-                uoms.add(one.uom)
-    return (total, uoms.pop()) if len(uoms) == 1 else None
+    total, unit, found = Decimal(0), None, False
+    for one in (one for node in own for one in _made_there(key, node)):
+        unit = unit if found else one.uom
+        amount = amount_in(one.quantity, one.uom, unit)
+        if amount is None:
+            return None
+        total, found = total + amount, True
+    return (total, unit) if found else None
+
+
+def _made_there(key: str, node: Node) -> list[Quantity]:
+    """Return the quantities of the class `key` that an event brings into being."""
+    named = [one for one in node.event.quantities if one.epc_class == key]
+    made = [one for one in named if one.role == "output"]
+    if made or not is_commissioning(node.event, key):
+        return made
+    return [one for one in named if one.role == "quantity"]
 
 
 def has_no_lot(key: str) -> bool:
@@ -246,8 +250,9 @@ def class_precision(
 ) -> str:
     """Say whether the whole lot was in there, or a part, so that a unit of it only may have."""
     made = quantity_made(relation.child, own)
-    if relation.quantity is not None and made is not None and made[1] == relation.uom:
-        return LOT if relation.quantity >= made[0] else POSSIBLE
+    inside = None if made is None else amount_in(relation.quantity, relation.uom, made[1])
+    if inside is not None and made is not None:
+        return LOT if inside >= made[0] else POSSIBLE
     beside = [one for one in all_of_kind if one.span.meet(relation.span) is not None]
     return LOT if len(beside) == 1 else POSSIBLE
 
@@ -256,6 +261,7 @@ def is_whole(key: str, group: Sequence[Node], own: Sequence[Node]) -> bool:
     """Tell whether the transformation took all there is of the lot `key`."""
     made = quantity_made(key, own)
     used = [share for share in inputs_of(group) if share.key == key]
-    if made is None or len(used) != 1 or used[0].quantity is None:
+    if made is None or len(used) != 1:
         return False
-    return used[0].uom == made[1] and used[0].quantity >= made[0]
+    amount = amount_in(used[0].quantity, used[0].uom, made[1])
+    return amount is not None and amount >= made[0]

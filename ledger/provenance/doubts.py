@@ -11,6 +11,7 @@ from decimal import Decimal
 from ledger.projection import THING_ROLES
 from ledger.provenance import gap as gaps
 from ledger.provenance import pool as pools
+from ledger.provenance.amount import amount_in
 from ledger.provenance.custody import RECEIPTS
 from ledger.provenance.derivation import quantity_made
 from ledger.provenance.gap import Gap
@@ -176,7 +177,7 @@ def _left_inside(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
 
 
 def _imbalance(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
-    """Report more of a lot used than was ever made, where both are stated in one unit."""
+    """Report more of a lot used than was ever made, as far as both are stated."""
     if not thing.is_class:
         return
     own = [one.node for one in told if one.via in _OWN]
@@ -184,13 +185,13 @@ def _imbalance(thing: Thing, told: Iterable[Told]) -> Iterator[Gap]:
     if made is None:
         return
     used = [
-        one
+        amount_in(one.quantity, one.uom, made[1])
         for node in own
         for one in node.event.quantities
-        if one.role == "input" and one.epc_class == thing.key and one.uom == made[1]
+        if one.role == "input" and one.epc_class == thing.key
     ]
-    total = sum((one.quantity or Decimal(0) for one in used), Decimal(0))
+    total = sum((amount for amount in used if amount is not None), Decimal(0))
     if total > made[0]:
         unit = made[1] or "pieces"
-        why = f"{total} {unit} of it were used and only {made[0]} {unit} were made"
+        why = f"{total:f} {unit} of it were used and only {made[0]:f} {unit} were made"
         yield Gap(gaps.IMBALANCE, thing.key, None, None, (thing.key,), why)

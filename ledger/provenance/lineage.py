@@ -24,7 +24,8 @@ from operator import attrgetter
 
 from ledger.epcis.event import Event
 from ledger.projection import empties_parent
-from ledger.provenance.gap import IMPLICIT_UNPACK, MISSING_ADD, SEEN_TOGETHER, Gap
+from ledger.provenance.amount import amount_in
+from ledger.provenance.gap import IMBALANCE, IMPLICIT_UNPACK, MISSING_ADD, SEEN_TOGETHER, Gap
 from ledger.provenance.pool import Node
 from ledger.provenance.span import FIRST, LAST, Moment, Span
 
@@ -107,10 +108,9 @@ class _Sweep:
         now_open = self.open.get(parent)
         if now_open is not None:
             now_open.last = node.moment
-            if now_open.quantity is None or quantity is None or uom != now_open.uom:
-                now_open.quantity = None
-            else:
-                now_open.quantity += quantity
+            more = amount_in(quantity, uom, now_open.uom)
+            had = now_open.quantity
+            now_open.quantity = None if had is None or more is None else had + more
             return
         if self.exclusive:
             for other in list(self.open):
@@ -129,14 +129,24 @@ class _Sweep:
         if now_open is None:
             self._never_added(parent, node)
             return
-        quantity, _ = quantity_of(node.event, self.child)
-        if quantity is not None and now_open.quantity is not None and not self.exclusive:
-            now_open.quantity -= quantity
-            if now_open.quantity > 0:
+        taken = amount_in(*quantity_of(node.event, self.child), now_open.uom)
+        if taken is not None and now_open.quantity is not None and not self.exclusive:
+            if taken < now_open.quantity:
+                now_open.quantity -= taken
                 now_open.last = node.moment
                 return
-            now_open.quantity += quantity
+            if taken > now_open.quantity:
+                self._too_much(parent, node, taken, now_open)
         self.close(parent, node)
+
+    def _too_much(self, parent: str, node: Node, taken: Decimal, inside: _Open) -> None:
+        unit = inside.uom or "pieces"
+        why = (
+            f"{taken:f} {unit} of it were taken out and only {inside.quantity:f} {unit} put in"
+        )
+        between = (self.child, parent)
+        span = (inside.by.moment, node.moment)
+        self.gaps.append(Gap(IMBALANCE, self.child, *span, between, why))
 
     def _never_added(self, parent: str, node: Node) -> None:
         why = "was taken out without ever having been added: when it went in is unknown"

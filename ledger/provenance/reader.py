@@ -10,11 +10,11 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ledger.provenance.pool import Pool
 from ledger.provenance.source import EventSource, Wanted
-from ledger.provenance.span import FIRST, LAST, Moment, Span
+from ledger.provenance.span import FIRST, LAST, TIME_MAX_US, TIME_MIN_US, Moment, Span
 
 EVENTS_LEAST = 32
 """How many events a batch may read when the budget is spent, so that each page has some."""
@@ -43,6 +43,8 @@ class Reader:
     spent: int = 0
     asked: set[Wanted] = field(default_factory=set)
     grouped: set[str] = field(default_factory=set)
+    covered: dict[tuple[str, frozenset[str]], tuple[int, int]] = field(default_factory=dict)
+    """From when to when all that names a key in these roles was read, in microseconds."""
 
     @property
     def top(self) -> Moment:
@@ -62,7 +64,7 @@ class Reader:
 
     def fetch(self, wanted: Iterable[Wanted]) -> None:
         """Read what was not read before, in one batch; what is too much moves the horizon."""
-        new = self._new(wanted)
+        new = self._uncovered(self._new(wanted))
         if not new:
             return
         least = min(EVENTS_LEAST, self.limits.events)
@@ -89,6 +91,25 @@ class Reader:
             self.grouped.update(new)
             before = self.before_entry
             self.pool.add(self.source.events_of_transformations(new, before_entry=before))
+
+    def _uncovered(self, wanted: Iterable[Wanted]) -> list[Wanted]:
+        """Return what of `wanted` was not read before, so that a loop reads nothing twice."""
+        new: list[Wanted] = []
+        for one in wanted:
+            name = (one.key, one.roles)
+            start = TIME_MIN_US if one.from_us is None else one.from_us
+            end = TIME_MAX_US if one.to_us is None else one.to_us
+            first, last = self.covered.get(name, (start, start - 1))
+            if first <= start and end <= last:
+                continue
+            if first <= start <= last:
+                new.append(replace(one, from_us=last))
+                self.covered[name] = (first, end)
+                continue
+            new.append(one)
+            if start <= first <= end:
+                self.covered[name] = (start, max(last, end))
+        return new
 
     def _new(self, wanted: Iterable[Wanted]) -> list[Wanted]:
         new = []

@@ -1,11 +1,13 @@
 """Holds an answer of the engine against the oracle, claim by claim."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ledger.epcis.event import parse_time_us
 from ledger.gs1.cbv import canonical_biz_step, canonical_disposition
 from ledger.gs1.epc import canonical_key
+from ledger.provenance.source import KnownEvent
 from tests.oracle.oracle import Answer, Delivery, Moment, Oracle
 
 NEARNESS = {"direct": 0, "transformed": 0, "lot": 0, "contained": 1, "associated": 2}
@@ -23,18 +25,16 @@ def oracle_of(
     known = [one for entry in source.entries for one, _ in entry]
     if any(one.pin.withheld for one in known):
         return None
-    deliveries = [
-        Delivery(
-            _canonical(k.event.raw),
-            k.pin.index,
-            k.pin.position,
-            k.pin.iss,
-            k.pin.document,
-            k.pin.grade,
-        )
-        for k in known
-    ]
+    deliveries = [_delivery(one) for one in known]
     return Oracle(deliveries, size=size, at_us=at_us)
+
+
+@lru_cache(maxsize=4096)
+def _delivery(known: KnownEvent) -> Delivery:
+    """Return one event as the oracle reads it; it is asked about many things of one log."""
+    pin = known.pin
+    raw = _canonical(known.event.raw)
+    return Delivery(raw, pin.index, pin.position, pin.iss, pin.document, pin.grade)
 
 
 def _canonical(value: Any) -> Any:

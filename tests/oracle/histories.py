@@ -128,7 +128,8 @@ def _handing_over(random: Random, at: str) -> Raw:  # noqa: PLR0911 - one for ea
 
 
 def _of_lot(random: Random, at: str) -> Raw:
-    rows = [quantity(random.choice(LOTS), random.choice((5, 10)))]
+    amount, unit = random.choice(((5, "KGM"), (10, "KGM"), (4000, "GRM"), (7, "LTR")))
+    rows = [quantity(random.choice(LOTS), amount, unit)]
     match random.randrange(3):
         case 0:
             return commission(at, quantityList=rows)

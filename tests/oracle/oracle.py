@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from tests.oracle.custody import hands, party, sold_twice
@@ -32,6 +32,7 @@ OWN = ("direct", "transformed", "lot")
 KINDS = {"aggregation": "AggregationEvent", "association": "AssociationEvent"}
 
 
+@cache
 def instant(text: str) -> int:
     """Return the microseconds since the epoch, digits beyond the sixth cut off."""
     head, dot, tail = text.replace("Z", "+00:00").partition(".")
@@ -63,13 +64,18 @@ class Delivery:
     def pin(self) -> tuple[int, int]:
         return self.entry, self.position
 
-    @property
+    @cached_property
     def content(self) -> str:
         said = {
             k: v for k, v in self.raw.items() if k not in ("errorDeclaration", "recordTime")
         }
         said["eventTime"] = instant(self.raw["eventTime"])
         return repr(_sorted(said))
+
+    @cached_property
+    def alone(self) -> "Event":
+        """The event as this delivery alone tells it."""
+        return _event(self, [self])
 
 
 def _sorted(value: Any) -> Any:
@@ -154,6 +160,16 @@ class Event:
         )
 
 
+def _weigh(amount: Decimal | None, uom: str | None, unit: str | None) -> Decimal | None:
+    """Return an amount in another unit; None where it cannot be compared."""
+    grams = {"GRM": Decimal(1), "KGM": Decimal(1000), "MGM": Decimal("0.001")}
+    if amount is None or uom == unit:
+        return amount
+    if uom not in grams or unit not in grams:
+        return None
+    return amount * grams[uom] / grams[unit]
+
+
 @dataclass(frozen=True)
 class Stay:
     """`child` was inside `parent` from `start` to `end`; `known` if the start is."""
@@ -189,18 +205,20 @@ class Oracle:
         at_us: int | None = None,
     ) -> None:
         shown = [one for one in deliveries if size is None or one.entry < size]
-        self.everything = shown
+        self.everything = [one.alone for one in shown]
         self.events = sorted(
             (one for one in _nodes(shown) if at_us is None or one.at[0] <= at_us),
             key=lambda one: (one.at, one.iss, one.pins[0]),
         )
         self.end = LAST if at_us is None else (at_us, LAST[1], LAST[2])
         self._own: dict[Key, list[Event]] = {}
+        self._lives: dict[tuple[Key, Moment], list[tuple[Moment, Moment]]] = {}
+        self._packings: dict[str, list[Event]] = {}
         self._stays: dict[tuple[Key, str, Moment], tuple[list[Stay], Oddities]] = {}
 
     def knows(self, key: Key) -> bool:
         """Tell whether any entry, a retracted one too, names `key` as a thing."""
-        return any(_event(one, [one]).names(key) for one in self.everything)
+        return any(one.names(key) for one in self.everything)
 
     # --- One key -------------------------------------------------------------------------
 
@@ -213,11 +231,17 @@ class Oracle:
         instance = any(
             key in (*one.keys_in("epcList"), *one.keys_in("childEPCs"), one.parent)
             or key in (*one.keys_in("inputEPCList"), *one.keys_in("outputEPCList"))
-            for one in (_event(d, [d]) for d in self.everything)
+            for one in self.everything
         )
         return not instance
 
     def lives(self, key: Key, until: Moment) -> list[tuple[Moment, Moment]]:
+        """Return the lives of `key`; the same question is worked out once."""
+        if (key, until) not in self._lives:
+            self._lives[key, until] = self._live(key, until)
+        return self._lives[key, until]
+
+    def _live(self, key: Key, until: Moment) -> list[tuple[Moment, Moment]]:
         """Return from which moment to which the key is one and the same thing."""
         starts, used, last = [FIRST], False, None
         for one in self.own(key):
@@ -241,6 +265,12 @@ class Oracle:
             self._stays[asked] = self._replay(*asked)
         return self._stays[asked]
 
+    def packings(self, kind: str) -> list[Event]:
+        if kind not in self._packings:
+            named = [one for one in self.events if one.parent is not None]
+            self._packings[kind] = [one for one in named if one.type == KINDS[kind]]
+        return self._packings[kind]
+
     def _replay(  # noqa: C901, PLR0912 - one rule after the other, to be read beside the rules
         self, key: Key, kind: str, until: Moment
     ) -> tuple[list[Stay], Oddities]:
@@ -255,9 +285,9 @@ class Oracle:
             if parent in now:
                 done.append(Stay(key, parent, kind, now.pop(parent)[0], at))
 
-        for one in self.events:
-            if one.type != KINDS[kind] or one.parent is None or one.at > until:
-                continue
+        for one in self.packings(kind):
+            if one.at > until:
+                break
             while ends and ends[0] < one.at:
                 for parent in list(now):
                     close(parent, ends[0])
@@ -269,8 +299,8 @@ class Oracle:
                 amount, uom = one.amount("childQuantityList", key)
                 if one.parent in now:
                     start, had, unit = now[one.parent]
-                    same = had is not None and amount is not None and unit == uom
-                    total = had + amount if same else None  # type: ignore[operator]
+                    amount = _weigh(amount, uom, unit)
+                    total = None if had is None or amount is None else had + amount
                     now[one.parent] = (start, total, unit)
                 else:
                     if not several:
@@ -284,7 +314,7 @@ class Oracle:
                     done.append(Stay(key, one.parent, kind, FIRST, one.at, known=False))
                     continue
                 start, had, unit = now[one.parent]
-                amount, _ = one.amount("childQuantityList", key)
+                amount = _weigh(*one.amount("childQuantityList", key), unit)
                 left = None if had is None or amount is None or not several else had - amount
                 if left is not None and left > 0:
                     now[one.parent] = (start, left, unit)
@@ -478,7 +508,7 @@ def _nodes(shown: Sequence[Delivery]) -> Iterator[Event]:
         if "eventID" in those[0].raw:
             yield _event(min(those, key=lambda one: (-one.position, one.document)), those)
         else:
-            yield from (_event(one, [one]) for one in those)
+            yield from (one.alone for one in those)
 
 
 def _event(best: Delivery, those: Sequence[Delivery]) -> Event:

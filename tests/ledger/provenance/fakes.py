@@ -182,6 +182,7 @@ class ListSource:
 
     def __init__(self) -> None:
         self.entries: list[list[tuple[KnownEvent, tuple[MentionRow, ...]]]] = []
+        self.named: dict[str, list[KnownEvent]] = {}
         self.batches = 0
         self.given = 0
 
@@ -218,6 +219,9 @@ class ListSource:
             mentions = tuple(m for m in rows.mentions if m.eid == row.eid)
             entry.append((known_event(pin, parse_shown(one)), mentions))
         self.entries.append(entry)
+        for known, _ in entry:
+            for key in known.roles:
+                self.named.setdefault(key, []).append(known)
         return head.index
 
     def size(self) -> int:
@@ -241,11 +245,14 @@ class ListSource:
         before_entry: int | None = None,
         limit: int | None = None,
     ) -> list[KnownEvent]:
-        visible = [known for known, _ in self._visible(before_entry)]
+        self.batches += 1
+        size = self.size() if before_entry is None else before_entry
         found = {
             (known.event.event_time_us, known.pin.eid): known
             for one in wanted
-            for known in select_wanted(visible, one)
+            for known in select_wanted(
+                [k for k in self.named.get(one.key, ()) if k.pin.index < size], one
+            )
         }
         return self._give([found[name] for name in sorted(newest_of(found, limit))])
 

@@ -277,3 +277,34 @@ def test_a_lot_inherits_the_journey_of_its_tanker_up_to_its_use() -> None:
     assert shipping["precision"] == "lot"
     assert shipping["tier"] == 1
     assert [(one["tier"], one["party"]) for one in answer["tiers"]] == [(0, DAIRY), (1, FARM)]
+
+
+def test_20_amounts_are_compared_whatever_unit_they_are_stated_in() -> None:
+    def ledger(used: float, unit: str) -> Any:
+        made = commission("1 06:00", quantityList=[quantity(lot("A"), 1, "KGM")])
+        return ledger_of(
+            made, transform("1 08:00", [(lot("A"), used, unit)], [item(1)], bizStep="other")
+        )
+
+    assert "quantity_imbalance" in gap_kinds(ask(ledger(1500, "GRM"), item(1)))
+    assert "quantity_imbalance" not in gap_kinds(ask(ledger(1000, "GRM"), item(1)))
+    assert "quantity_imbalance" not in gap_kinds(ask(ledger(1500, "LTR"), item(1)))
+
+
+def test_21_a_gram_taken_from_a_kilogram_leaves_the_rest_inside() -> None:
+    source = ledger_of(
+        commission("1 06:00", quantityList=[quantity(lot("A"), 1, "KGM")]),
+        pack("1 07:00", trailer(1), childQuantityList=[quantity(lot("A"), 1, "KGM")]),
+        unpack("1 08:00", trailer(1), childQuantityList=[quantity(lot("A"), 2, "GRM")]),
+        object_event("1 09:00", trailer(1), bizStep="departing"),
+    )
+    answer = ask(source, lot("A"))
+    assert told(answer, "contained") == ["1 09:00 departing"]
+    source.capture(
+        unpack("1 10:00", trailer(1), childQuantityList=[quantity(lot("A"), 998.5, "GRM")]),
+        object_event("1 11:00", trailer(1), bizStep="arriving"),
+    )
+    answer = ask(source, lot("A"))
+    assert told(answer, "contained") == ["1 09:00 departing"]
+    (gap,) = [one for one in answer["gaps"] if one["kind"] == "quantity_imbalance"]
+    assert "0.9985 KGM" in gap["why"]
