@@ -40,18 +40,23 @@ SEED = 20_260_106
 KILLS = int(os.environ.get("TAGTRAIL_KILLS", "100"))
 BROKER_SHARE = 0.3
 IN_FLIGHT = 100
+BACKLOG_MAX = 2_000
 BURST = 250  # tags of one pass
 ACKNOWLEDGED_PER_KILL = 20
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 120.0
 
 
 class Publisher(threading.Thread):
-    """Keeps `IN_FLIGHT` messages on their way; `acknowledged` are those the broker has."""
+    """Keeps `IN_FLIGHT` messages on their way; `acknowledged` are those the broker has.
 
-    def __init__(self, broker: Broker) -> None:
+    It rests while the broker holds `BACKLOG_MAX` messages for the gateway: that is saturated.
+    """
+
+    def __init__(self, broker: Broker, folder: Path) -> None:
         super().__init__(name="publisher", daemon=True)
         self.acknowledged: set[int] = set()
         self.sent = 0
+        self._folder = folder
         self.stopping = threading.Event()
         self._room = threading.Semaphore(IN_FLIGHT)
         self._number_of: dict[int, int] = {}
@@ -80,9 +85,19 @@ class Publisher(threading.Thread):
         self.acknowledged.add(number)
         self._room.release()
 
+    def _kept(self) -> int:
+        try:
+            with InboxReader(self._folder) as inbox:
+                return inbox.counts().messages
+        except SpoolError:
+            return 0
+
     def run(self) -> None:
         self._client.loop_start()
         while not self.stopping.is_set():
+            if self.sent % BURST == 0 and self.sent - self._kept() > BACKLOG_MAX:
+                self.stopping.wait(0.05)
+                continue
             if not self._room.acquire(timeout=0.1):
                 continue
             n = self.sent
@@ -104,8 +119,8 @@ class Publisher(threading.Thread):
 
 
 @contextmanager
-def publishing(broker: Broker) -> Iterator[Publisher]:
-    publisher = Publisher(broker)
+def publishing(broker: Broker, folder: Path) -> Iterator[Publisher]:
+    publisher = Publisher(broker, folder)
     publisher.start()
     try:
         yield publisher
@@ -215,7 +230,7 @@ def test_kills_lose_nothing_and_double_nothing(
         gateway = Gateway(folder, broker, ledger)
         try:
             gateway.wait_until_subscribed()  # from now on, the broker collects for it
-            with publishing(broker) as publisher:
+            with publishing(broker, folder) as publisher:
                 for _ in range(kills):
                     time.sleep(dice.uniform(0.0, 1.8))
                     if kind == "nats" and dice.random() < BROKER_SHARE:
