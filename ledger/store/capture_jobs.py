@@ -92,8 +92,12 @@ class CaptureJobs:
         return number
 
     def finish(self, ended: list[tuple[int, bytes]], now_us: int) -> None:
-        """Keep what became of jobs (number, outcome), durably, and let their data go."""
-        with self._lock, self._database.transaction() as connection:
+        """Keep what became of jobs (number, outcome), durably, and let their data go.
+
+        What was refused leaves no trace, and what is erased from the log later has left none
+        here, so what is let go is overwritten.
+        """
+        with self._lock, self._database.transaction(erasing=True) as connection:
             for number, outcome in ended:
                 connection.execute(
                     "UPDATE job SET finished_us = ?, outcome = ?, data = NULL WHERE id = ?",
