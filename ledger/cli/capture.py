@@ -46,8 +46,13 @@ class Ready:
 
     body: bytes
     media: str
-    rows: tuple[tuple[int, ...], ...] = ()
+    events: tuple[SheetEvent, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+
+    @property
+    def rows(self) -> tuple[tuple[int, ...], ...]:
+        """The rows of each event of a spreadsheet."""
+        return tuple(one.rows for one in self.events)
 
 
 @dataclass(slots=True)
@@ -79,15 +84,15 @@ def capture(
     ready = load_file(path, strict=strict)
     report = Report()
     report.rejected = [_describe(one) for one in ready.rejections]
-    sends = bool(ready.rows or path.suffix.lower() not in SHEET_SUFFIXES)
+    sends = bool(ready.events or path.suffix.lower() not in SHEET_SUFFIXES)
     if sends and (proceed or not report.rejected):
         handling = Handling("proceed" if proceed else "rollback", strict)
         if folder is not None:
             report.job = _capture_here(folder, ready, handling)
         else:
             report.job = _capture_there(url or "", ready, handling)
-        report.rejected += [_locate(error, ready.rows) for error in report.job["errors"]]
-        report.remarks = [_locate(one, ready.rows) for one in report.job.get("remarks", ())]
+        report.rejected += [_locate(error, ready.events) for error in report.job["errors"]]
+        report.remarks = [_locate(one, ready.events) for one in report.job.get("remarks", ())]
     _print(path, report, as_json=as_json)
     if report.rejected:
         raise typer.Exit(EXIT_REJECTED)
@@ -116,9 +121,10 @@ def convert_sheet(sheet: Sheet, *, strict: bool = False) -> Ready:
     for one in sheet.events:
         judged = judge_event("", one.raw, cites="")
         if judged.event is None or (strict and judged.faults):
-            for fault in judged.faults:
-                column = fault.pointer.strip("/")
-                rejections.append(Rejection(one.rows[0], column, fault.why, fault.mend))
+            rejections += [
+                Rejection(*one.locate(fault.pointer), fault.why, fault.mend)
+                for fault in judged.faults
+            ]
             continue
         newest_us = max(newest_us, parse_time_us(str(one.raw["eventTime"])))
         good.append(one)
@@ -126,7 +132,7 @@ def convert_sheet(sheet: Sheet, *, strict: bool = False) -> Ready:
     return Ready(
         body=msgspec.json.encode(document),
         media="application/ld+json",
-        rows=tuple(one.rows for one in good),
+        events=tuple(good),
         rejections=tuple(sorted(rejections, key=lambda one: one.row)),
     )
 
@@ -179,18 +185,17 @@ def _describe(one: Rejection) -> dict[str, object]:
     return {"row": one.row, "column": one.column, "why": one.why, "mend": one.mend}
 
 
-def _locate(error: dict[str, Any], rows: tuple[tuple[int, ...], ...]) -> dict[str, object]:
-    """Return an error of a job, with the first row of its event where it has one."""
+def _locate(error: dict[str, Any], events: tuple[SheetEvent, ...]) -> dict[str, object]:
+    """Return an error of a job, with row and column where its event has some."""
     pointer = str(error.get("pointer", ""))
     found: dict[str, object] = {
         "pointer": pointer,
         "why": error.get("why", error.get("detail", "")),
         "mend": error.get("mend", ""),
     }
-    number, _, column = pointer.removeprefix(_EVENT_LIST).partition("/")
-    if rows and pointer.startswith(_EVENT_LIST) and number.isdigit():
-        found["row"] = rows[int(number)][0]
-        found["column"] = column
+    number, _, inner = pointer.removeprefix(_EVENT_LIST).partition("/")
+    if events and pointer.startswith(_EVENT_LIST) and number.isdigit():
+        found["row"], found["column"] = events[int(number)].locate(inner)
     return found
 
 

@@ -28,6 +28,11 @@ OWN_FIELDS_MAX = 10_000
 _IDENTITIES = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 _QUANTITIES = ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList")
 _ITEMS = ("urn:epc:id:sgtin:", "urn:epc:id:sscc:")
+_PAIRED = (
+    ("bizTransactionList", "bizTransaction"),
+    ("sourceList", "source"),
+    ("destinationList", "destination"),
+)
 # What a sensor's metadata and its reports may both say, but should say only once.
 _SHARED = ("time", "deviceID", "deviceMetadata", "rawData", "dataProcessingMethod", "bizRules")
 _VALUES = ("value", "minValue", "maxValue", "meanValue", "percValue", "sDev")
@@ -94,6 +99,10 @@ def _uris(event: Event) -> Iterator[tuple[str, str]]:
     for field in ("eventID", "transformationID"):
         if field in event.raw:
             yield f"/{field}", str(event.raw[field])
+    for field, name in _PAIRED:
+        for n, item in enumerate(_items(event, field)):
+            if isinstance(item, Mapping):
+                yield f"/{field}/{n}/{name}", str(item.get(name))
 
 
 def _check_epc(place: str, text: str, *, is_class: bool) -> Iterator[Fault]:

@@ -9,7 +9,9 @@ by itself. What belongs to the whole event is written in its first row and may b
 repeated, in the others. The columns are in `docs/reference/spreadsheet.md`; they come in any
 order, a name in any case; a column that is not known is refused, because it would be lost.
 
-Nothing is guessed: a column says what its cells are. A time has a zone, in the cell or in the
+Nothing is guessed and nothing is lost: a formula that nothing has computed, an error of the
+spreadsheet, a number with more digits than a spreadsheet keeps and a value in a column without
+a name are rejected. A column says what its cells are. A time has a zone, in the cell or in the
 column `zone`. Identifiers are GTIN with serial or lot, SSCC and GLN as digits in their own
 columns, or any spelling (URN, Digital Link, element string) in `epc`.
 
@@ -20,6 +22,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ledger.epcis.received import EVENTS_MAX
+from ledger.epcis.times import parse_offset, parse_time_us
 from ledger.errors import ParseError
 from ledger.gs1.digital_link import Elements, epc_of_elements
 from ledger.gs1.epc import parse_epc
@@ -48,6 +52,22 @@ _TIME = re.compile(
 )
 _NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _GLN_DIGITS = 13
+_COLUMN_OF_LIST = {"bizTransactionList": "transaction"}
+_COLUMN_OF_FIELD = _COLUMN_OF_LIST | {
+    "eventTime": "time",
+    "eventTimeZoneOffset": "zone",
+    "bizStep": "step",
+    "parentID": "parent",
+    "readPoint": "read_point",
+    "bizLocation": "location",
+    "sourceList": "from",
+    "destinationList": "to",
+    "eventID": "event_id",
+    "uom": "unit",
+    **{name: name for name in ("type", "action", "disposition", "quantity")},
+}
+# What a spreadsheet shows where it cannot compute.
+_ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"})
 # Where an ObjectEvent's things go, by event type and role.
 _PLACES = {
     "ObjectEvent": ("epcList", "quantityList"),
@@ -74,11 +94,30 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A cell whose value cannot be had; `text` is what shows of it."""
+
+    text: str
+    why: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
 class SheetEvent:
-    """One event, and the rows that it was made of."""
+    """One event, the rows that it was made of, and the row of each thing by its pointer."""
 
     rows: tuple[int, ...]
     raw: dict[str, object]
+    things: Mapping[str, int] = field(default_factory=dict)
+
+    def locate(self, pointer: str) -> tuple[int, str]:
+        """Return row and column of what `pointer` leads to in the event."""
+        name, _, rest = pointer.removeprefix("/").partition("/")
+        number, _, inner = rest.partition("/")
+        row = self.things.get(f"/{name}/{number}", self.rows[0])
+        if name in _COLUMN_OF_LIST and inner == "type":
+            return row, f"{_COLUMN_OF_LIST[name]}_type"
+        return row, _COLUMN_OF_FIELD.get(inner or name, _COLUMN_OF_FIELD.get(name, ""))
 
 
 @dataclass(slots=True)
@@ -99,32 +138,70 @@ class _CellError(Exception):
         self.mend = mend
 
 
-_Row = tuple[int, Mapping[str, str]]
+Cell = str | Unreadable
 
 
-def read_sheet(header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]]) -> Sheet:
+@dataclass(slots=True)
+class _Group:
+    """The rows of one event, numbered, and what was rejected when they were read."""
+
+    rows: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+
+
+def read_sheet(header: Sequence[Cell], rows: Iterable[tuple[int, Sequence[Cell]]]) -> Sheet:
     """Return what the numbered `rows` under `header` say.
 
-    Raises `ParseError` for a header that is none, or too many rows.
+    Raises `ParseError` for a header that is none, too many rows or too many events.
     """
-    names = _read_header(header)
-    groups: dict[str, list[_Row]] = {}
+    names = _read_header([one.text if isinstance(one, Unreadable) else one for one in header])
+    groups: dict[str, _Group] = {}
     for count, (number, cells) in enumerate(rows):
         if count >= ROWS_MAX:
             raise ParseError("spreadsheet", f"has over {ROWS_MAX} rows; split it")
-        values = {
-            name: text.strip()
-            for name, text in zip(names, cells, strict=False)
-            if name and text.strip()
-        }
-        if values:
+        values, rejections = _read_row(number, names, cells)
+        if values or rejections:
             label = values.get("event")
             key = f"event {label}" if label else f"row {number}"
-            groups.setdefault(key, []).append((number, values))
+            group = groups.setdefault(key, _Group())
+            group.rows.append((number, values))
+            group.rejections.extend(rejections)
+            if len(groups) > EVENTS_MAX:
+                raise ParseError("spreadsheet", f"has over {EVENTS_MAX} events; split it")
     sheet = Sheet()
     for group in groups.values():
         _read_event(group, sheet)
     return sheet
+
+
+def _read_row(
+    number: int, names: Sequence[str], cells: Sequence[Cell]
+) -> tuple[dict[str, str], list[Rejection]]:
+    """Return the cells that say something by the names of their columns."""
+    values: dict[str, str] = {}
+    rejections = []
+    for n, cell in enumerate(cells):
+        name = names[n] if n < len(names) else ""
+        one = cell if isinstance(cell, Unreadable) else _read_cell(cell.strip(), name)
+        if isinstance(one, Unreadable):
+            rejections.append(Rejection(number, name, one.why, one.mend))
+        elif one:
+            values[name] = one
+    return values, rejections
+
+
+def _read_cell(text: str, name: str) -> Cell:
+    if not text:
+        return text
+    if not name:
+        mend = "name the column in the first row, or empty the cell"
+        return Unreadable(text, f"has {text[:40]!r} in a column without a name", mend)
+    if text.startswith("="):
+        mend = "write the value, or save the file once more in the spreadsheet program"
+        return Unreadable(text, f"holds the formula {text[:40]!r} and no value", mend)
+    if text in _ERRORS:
+        return Unreadable(text, f"shows the error {text}", "mend the formula of the cell")
+    return text
 
 
 def _read_header(header: Sequence[str]) -> list[str]:
@@ -141,30 +218,37 @@ def _read_header(header: Sequence[str]) -> list[str]:
     return names
 
 
-def _read_event(group: Sequence[_Row], sheet: Sheet) -> None:
+def _read_event(group: _Group, sheet: Sheet) -> None:
     rejected = len(sheet.rejections)
+    sheet.rejections.extend(group.rejections)
+    unread = {(one.row, one.column) for one in group.rejections}
     shared: dict[str, str] = {}
-    for number, values in group:
+    for number, values in group.rows:
         for name in _OF_EVENT:
             text = values.get(name)
             if text is not None and shared.setdefault(name, text) != text:
                 why = f"says {text[:40]!r}, another row of this event {shared[name][:40]!r}"
                 mend = "say the same in all rows of one event, or leave it empty"
                 sheet.rejections.append(Rejection(number, name, why, mend))
-    first = group[0][0]
+    first = group.rows[0][0]
     raw: dict[str, object] = {}
+    things: dict[str, int] = {}
+    found: list[Rejection] = []
     try:
         raw = _event_of(shared)
     except _CellError as error:
-        sheet.rejections.append(Rejection(first, error.column, error.why, error.mend))
+        found.append(Rejection(first, error.column, error.why, error.mend))
     kind = str(raw.get("type", "ObjectEvent"))
-    for number, values in group:
+    for number, values in group.rows:
         try:
-            _add_thing(raw, kind, values)
+            if place := _add_thing(raw, kind, values):
+                things[place] = number
         except _CellError as error:
-            sheet.rejections.append(Rejection(number, error.column, error.why, error.mend))
+            found.append(Rejection(number, error.column, error.why, error.mend))
+    sheet.rejections += [one for one in found if (one.row, one.column) not in unread]
     if len(sheet.rejections) == rejected:
-        sheet.events.append(SheetEvent(tuple(number for number, _ in group), raw))
+        rows = tuple(number for number, _ in group.rows)
+        sheet.events.append(SheetEvent(rows, raw, things))
 
 
 def _event_of(shared: Mapping[str, str]) -> dict[str, object]:
@@ -206,7 +290,8 @@ def _context_of(shared: Mapping[str, str]) -> dict[str, object]:
 def _time_of(shared: Mapping[str, str]) -> tuple[str, str]:
     text = shared.get("time")
     if text is None:
-        raise _CellError("time", "is empty", "write it as 2026-01-05 06:10 with a zone")
+        mend = "write it as 2026-01-05 06:10; merged cells have it in their first row only"
+        raise _CellError("time", "is empty", mend)
     match = _TIME.fullmatch(text)
     if match is None:
         raise _CellError("time", f"{text[:40]!r} is no time", "write it as 2026-01-05 06:10")
@@ -215,16 +300,27 @@ def _time_of(shared: Mapping[str, str]) -> tuple[str, str]:
     if zone is None:
         raise _CellError("zone", "is empty", "write the offset from UTC, such as +01:00")
     offset = "+00:00" if zone in ("Z", "UTC") else zone
-    return f"{day}T{clock}{seconds or ':00'}{inline or offset}", offset
+    time = f"{day}T{clock}{seconds or ':00'}{inline or offset}"
+    try:
+        parse_offset(offset)
+    except ParseError:
+        why = f"{zone[:40]!r} is no offset from UTC"
+        raise _CellError("zone", why, "write it as +01:00, or Z") from None
+    try:
+        parse_time_us(time)
+    except ParseError as error:
+        mend = "write a time that the calendar has, such as 2026-01-05 06:10"
+        raise _CellError("time", error.why.partition(";")[0], mend) from None
+    return time, offset
 
 
-def _add_thing(raw: dict[str, object], kind: str, values: Mapping[str, str]) -> None:
-    """Put the thing that a row names into the list that it belongs in."""
+def _add_thing(raw: dict[str, object], kind: str, values: Mapping[str, str]) -> str:
+    """Put the thing that a row names into the list that it belongs in; return its pointer."""
     identity, is_class = _thing_of(values)
     if identity is None:
         if "quantity" in values:
             raise _CellError("quantity", "is of nothing", "name a gtin, or a gtin with a lot")
-        return
+        return ""
     place = kind
     if kind == "TransformationEvent":
         place = values.get("role", "").lower()
@@ -235,8 +331,7 @@ def _add_thing(raw: dict[str, object], kind: str, values: Mapping[str, str]) -> 
         if "quantity" in values:
             mend = "leave it empty, or name a class by gtin, or gtin and lot"
             raise _CellError("quantity", "is of one single thing", mend)
-        _append(raw, things, identity)
-        return
+        return _append(raw, things, identity)
     item: dict[str, object] = {"epcClass": identity}
     if text := values.get("quantity"):
         if _NUMBER.fullmatch(text) is None:
@@ -244,13 +339,14 @@ def _add_thing(raw: dict[str, object], kind: str, values: Mapping[str, str]) -> 
         item["quantity"] = float(text) if "." in text else int(text)
     if "unit" in values:
         item["uom"] = values["unit"]
-    _append(raw, classes, item)
+    return _append(raw, classes, item)
 
 
-def _append(raw: dict[str, object], name: str, item: object) -> None:
+def _append(raw: dict[str, object], name: str, item: object) -> str:
     listed = raw.setdefault(name, [])
     assert isinstance(listed, list)
     listed.append(item)
+    return f"/{name}/{len(listed) - 1}"
 
 
 def _thing_of(values: Mapping[str, str]) -> tuple[str | None, bool]:

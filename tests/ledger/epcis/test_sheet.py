@@ -1,6 +1,7 @@
 """Spreadsheets: rows become events, complaints name row and column in plain words."""
 
 import csv
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from ledger.cli.sheets import load_sheet
 from ledger.epcis.document import events_of_document
 from ledger.epcis.event import parse_event
 from ledger.epcis.parts import parse_json
+from ledger.epcis.received import EVENTS_MAX
 from ledger.epcis.sheet import COLUMNS, Sheet, read_sheet
 from ledger.errors import ParseError
 
@@ -64,6 +66,12 @@ def test_the_page_names_every_column() -> None:
         (["2026-01-05", "+01:00", "09506000134352", "1"], "time"),
         (["", "+01:00", "09506000134352", "1"], "time"),
         (["2026-01-05 06:00", "", "09506000134352", "1"], "zone"),
+        (["2026-01-05 06:00", "CET", "09506000134352", "1"], "zone"),
+        (["2026-01-05 06:00", "+15:00", "09506000134352", "1"], "zone"),
+        (["2026-02-30 06:00", "+01:00", "09506000134352", "1"], "time"),
+        (["05.01.2026 06:00", "+01:00", "09506000134352", "1"], "time"),
+        (["2026-01-05 06:00", "+01:00", "09506000134352", "=A1"], "serial"),
+        (["2026-01-05 06:00", "+01:00", "09506000134352", "#REF!"], "serial"),
         (["2026-01-05 06:00", "+01:00", "09506000134353", "1"], "gtin"),
         (["2026-01-05 06:00", "+01:00", "9.5E+12", "1"], "gtin"),
         (["2026-01-05 06:00", "+01:00", "", "1"], "serial"),
@@ -98,7 +106,7 @@ def test_a_fault_of_the_event_is_told_by_its_row() -> None:
     header = ["type", "time", "zone", "action", "gtin", "serial"]
     rows = ["aggregation", "2026-01-05 06:00", "Z", "ADD", "09506000134352", "1"]
     ready = convert_sheet(read(rows, header=header))
-    assert [(one.row, one.column) for one in ready.rejections] == [(2, "parentID")]
+    assert [(one.row, one.column) for one in ready.rejections] == [(2, "parent")]
     assert not ready.rows
 
 
@@ -135,3 +143,61 @@ def test_a_workbook_is_read_as_the_csv_file_is(tmp_path: Path) -> None:
     book.save(path)
     book.close()
     assert convert_sheet(load_sheet(path)).body == convert_sheet(load_sheet(EXAMPLE)).body
+
+
+def test_a_value_in_a_column_without_a_name_is_not_lost_unseen() -> None:
+    for header in ([*HEADER[:4], ""], HEADER[:4]):
+        sheet = read([*ROW, "surplus"], header=header)
+        assert not sheet.events
+        (rejection,) = sheet.rejections
+        assert str(rejection).startswith("row 2: has 'surplus' in a column without a name.")
+        assert read([*ROW, " "], header=header).events
+
+
+def test_a_fault_of_one_thing_is_told_by_its_row() -> None:
+    header = ["event", "time", "zone", "gtin", "lot", "quantity", "unit"]
+    first = ["A", "2026-01-05 06:00", "Z", "09506000134352", "L1", "2", "KGM"]
+    second = ["A", "", "", "09506000134352", "L2", "3", "kilo"]
+    ready = convert_sheet(read(first, second, header=header))
+    assert [(one.row, one.column) for one in ready.rejections] == [(3, "unit")]
+
+
+def test_more_events_than_a_document_holds_are_told_at_once() -> None:
+    with pytest.raises(ParseError, match=str(EVENTS_MAX)):
+        read(*([ROW] * (EVENTS_MAX + 1)))
+
+
+def workbook(tmp_path: Path, *rows: list[object]) -> Sheet:
+    openpyxl = pytest.importorskip("openpyxl", reason="workbooks need openpyxl")
+    book = openpyxl.Workbook()
+    for row in (HEADER[:4], *rows):
+        book.active.append(row)
+    path = tmp_path / "cells.xlsx"
+    book.save(path)
+    book.close()
+    return load_sheet(path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [
+        (["2026-01-05 06:00", "Z", "09506000134352", "=B2"], "serial"),
+        (["=NOW()", "Z", "09506000134352", "1"], "time"),
+        (["2026-01-05 06:00", "Z", "09506000134352", 123456789012345678], "serial"),
+        (["2026-01-05 06:00", "Z", "09506000134352", "#N/A"], "serial"),
+        ([True, "Z", "09506000134352", "1"], "time"),
+    ],
+)
+def test_a_cell_without_a_value_is_rejected_not_left_out(
+    tmp_path: Path, cells: list[object], column: str
+) -> None:
+    sheet = workbook(tmp_path, cells)
+    assert not sheet.events
+    assert [(one.row, one.column) for one in sheet.rejections] == [(2, column)]
+
+
+def test_a_workbook_may_hold_dates_and_numbers(tmp_path: Path) -> None:
+    cells: list[object] = [datetime.fromisoformat("2026-01-05T06:10"), "Z", 9506000134352, 7]
+    (event,) = workbook(tmp_path, cells).events
+    assert event.raw["eventTime"] == "2026-01-05T06:10:00+00:00"
+    assert event.raw["epcList"] == ["https://id.gs1.org/01/09506000134352/21/7"]
