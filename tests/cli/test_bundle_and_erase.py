@@ -18,7 +18,7 @@ from tests.ledger.bundle_scene import ITEM, item_event
 DAIRY = "https://id.gs1.org/417/9506000134352"
 GATEWAY_KEY = Path("gateway", "keys", "9506000134352.key")
 # The founding entries: admin, recovery, log, capture key, party, gateway.
-CAPTURE, NOTICE = 6, 7
+CAPTURE, NOTICE = 7, 8
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:

@@ -110,7 +110,7 @@ def test_bad_payloads_go_to_quarantine_and_the_next_good_read_is_an_event(line: 
     publish(line.broker, (*BAD, GOOD))
     deadline = time.monotonic() + SETTLE_S
     found = status(line.folder)
-    while found["entries"] == 0 and time.monotonic() < deadline:
+    while found["events"] == 0 and time.monotonic() < deadline:
         time.sleep(0.5)
         found = status(line.folder)
     assert all(process.poll() is None for process in line.processes)
