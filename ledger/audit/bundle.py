@@ -22,6 +22,7 @@ from ledger.audit.bundle_events import PartCounts, ShownEntry, ShownEvents
 from ledger.audit.finding import Finding
 from ledger.audit.trustfile import Trust
 from ledger.bundle import Bundle, BundledEntry, parse_bundle
+from ledger.disclosure import shown_parts
 from ledger.entry import Entry, entry_leaf, parse_entry
 from ledger.errors import ParseError, VerificationError
 from ledger.provenance.source import KnownEvent
@@ -55,6 +56,7 @@ class BundleSummary:
     has_answer: bool = False
     answer_compared: bool = False
     answer_by_other_rules: bool = False
+    answer_too_long: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,10 +179,13 @@ class BundleAudit:
         self.summary.has_answer = True
         size = checkpoint.checkpoint.size if checkpoint is not None else None
         root = checkpoint.checkpoint.root.hex() if checkpoint is not None else ""
-        answer = AnswerAudit(events.known, size=size, root=root)
+        parts = (part for event in bundle.events for part in shown_parts(event.event))
+        shown_bytes = sum(len(part or b"") for part in parts)
+        answer = AnswerAudit(events.known, size=size, root=root, shown_bytes=shown_bytes)
         yield from answer.check(bundle.answer)
         self.summary.answer_compared = answer.compared
         self.summary.answer_by_other_rules = answer.other_rules
+        self.summary.answer_too_long = answer.too_long
 
 
 def known_events(bundle: Bundle) -> list[KnownEvent]:

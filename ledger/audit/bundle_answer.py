@@ -30,7 +30,10 @@ from ledger.provenance.source import KnownEvent
 ANSWER_RULES = 2
 """Grows where the engine answers otherwise from the same events: an answer by other rules
 cannot be judged, only its evidence can."""
-ANSWER_BYTES_MAX = 64 * 1024 * 1024
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
+SHOWN_BYTES_MAX = 4 * 1024 * 1024
+"""How long an answer may be, and the events that it is worked out from, all of them together:
+to work it out takes a hundred times as much memory."""
 SHOWN_CHARACTERS_MAX = 200
 DIFFERENCES_MAX = 10
 
@@ -142,11 +145,19 @@ def _place(value: object) -> Iterator[Place]:
 class AnswerAudit:
     """One answer, held against the events of its bundle.
 
-    It is `compared` with what they give, unless it was worked out by `other_rules`.
+    It is `compared` with what they give, unless it was worked out by `other_rules`, or is
+    `too_long` for that.
     """
 
-    def __init__(self, events: Sequence[KnownEvent], *, size: int | None, root: str) -> None:
-        """Hold answers against `events` of a log with that checkpoint (None is unreadable)."""
+    def __init__(
+        self, events: Sequence[KnownEvent], *, size: int | None, root: str, shown_bytes: int
+    ) -> None:
+        """Hold answers against `events` of a log with that checkpoint (None is unreadable).
+
+        What is shown of them has `shown_bytes`.
+        """
+        self._shown_bytes = shown_bytes
+        self.too_long = False
         self._events = events
         self._size = size
         self._root = root
@@ -155,6 +166,9 @@ class AnswerAudit:
 
     def check(self, data: bytes) -> Iterator[Finding]:
         """Yield what the events do not support."""
+        if len(data) > ANSWER_BYTES_MAX or self._shown_bytes > SHOWN_BYTES_MAX:
+            self.too_long = True
+            return
         try:
             answer = parse_answer(data)
             asked = read_asked(answer)

@@ -29,6 +29,10 @@ OTHER_RULES = (
     "The answer was worked out by other rules than this version's, so its claims cannot be "
     "compared; its evidence was looked at."
 )
+TOO_LONG = (
+    "The answer, or what it is worked out from, is too long to be worked out again, so its "
+    "claims were not compared; make a bundle with --at, or with --no-answer."
+)
 ISSUERS_SHOWN_MAX = 20
 _SHOWN = frozenset({1, 2, 4, 8, 9, 11, 12, 13})
 _BY_TRUST, _BY_ANSWER = frozenset({5, 6}), frozenset({14})
@@ -68,6 +72,8 @@ def report_bundle(data: bytes, trust: Trust | None, *, target: str) -> BundleRep
     undecided = [] if trust is not None else [NO_TRUST]
     if audit.summary.answer_by_other_rules:
         undecided.append(OTHER_RULES)
+    if audit.summary.answer_too_long:
+        undecided.append(TOO_LONG)
     return BundleReport(
         target=target,
         summary=audit.summary,

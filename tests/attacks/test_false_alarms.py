@@ -1,12 +1,13 @@
 """What honest parties do, with all its accidents, is never called tampering."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ledger.audit.finding import Result
-from ledger.audit.report import Report
+from ledger.audit.report import Report, format_report, report_to_json
 from ledger.cli.verify import audit_folder
 from ledger.disclosure import Submission, WholeEvent, commitment, events_root
 from ledger.errors import RefusedError
@@ -133,3 +134,16 @@ def test_a_log_that_has_signed_nothing_cannot_be_judged(ledger: BuiltLedger) -> 
     assert report.result is Result.UNDECIDED
     assert report.findings == []
     assert "No checkpoint" in report.undecided[0]
+
+
+def test_hostile_names_of_parties_come_out_as_escapes(ledger: BuiltLedger) -> None:
+    evil = "=cmd|' /C calc'!A0 \u202egnp.\u2066\u200b"
+    thief = Writer(signer_named("evil"), evil)
+    ledger.say(ledger.admin, enrolment(thief.signer, evil, "party"))
+    ledger.say(ledger.admin, ending(ledger, KeyOp.COMPROMISED, thief, suspect_since=5))
+    report = audit(ledger)
+    assert report.result is Result.VERIFIED, report.findings
+    printed = "\n".join(format_report(report))
+    assert "\\u202egnp.\\u2066\\u200b" in printed
+    assert all(one == "\n" or one.isprintable() for one in printed)
+    assert evil not in json.dumps(report_to_json(report))

@@ -5,6 +5,7 @@ much memory it held. That it ends at all is what the time limit of the tests say
 """
 
 import contextlib
+import gzip
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.audit.bundle_answer import AnswerAudit
 from ledger.audit.finding import Result
 from ledger.cli.auditing import Options, audit_target
 from ledger.cli.verify import audit_folder
@@ -280,6 +282,17 @@ def test_a_server_that_sends_without_end_is_cut_off() -> None:
     assert len(sent) < 200
 
 
+def test_a_packed_answer_is_not_unpacked() -> None:
+    packed = gzip.compress(bytes(50_000_000))
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head.encode() + packed)
+
+    with answering(answer) as url, open_url(url) as log:
+        assert log.newest_note() == packed
+
+
 # --- The command ------------------------------------------------------------------------
 
 
@@ -331,3 +344,11 @@ def test_an_output_that_cannot_say_every_character_is_no_crash(folder: Path) -> 
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_an_answer_too_long_to_be_worked_out_again_is_not_believed() -> None:
+    answer = b"[" * 10_000_000
+    audit = AnswerAudit((), size=1, root="", shown_bytes=0)
+    assert list(audit.check(answer)) == []
+    assert audit.too_long
+    assert not audit.compared
