@@ -9,7 +9,7 @@ It is SHA-256 over one string without separators, the pre-hash:
 
 The standard's fields come in the standard's order, what is left (ilmd, extensions) sorted;
 the items of a list are sorted, identities are Digital Links, words are web URIs, times are
-UTC in milliseconds, the prefix of an extension is its namespace in braces. eventID,
+UTC rounded to milliseconds, the prefix of an extension is its namespace in braces. eventID,
 recordTime, errorDeclaration and comments do not count.
 
 Types are never guessed: a JSON number is written as its shortest decimal, a string stays as
@@ -184,7 +184,7 @@ def _key(value: object) -> str:
 def _time(value: object) -> str:
     if not isinstance(value, str):
         raise ParseError("time", "is no string; write it as 2024-05-31T07:05:00.000Z")
-    us = parse_time_us(value)
+    us = parse_time_us(value) + _MS_US // 2  # half a millisecond and more is rounded up
     return format_time(us - us % _MS_US)
 
 

@@ -65,7 +65,7 @@ class ErrorDeclaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One EPCIS event of any of the five types.
+    """One EPCIS event of any of the five types; why not five: docs/adr/0012-one-event-value.md.
 
     Lists keep the order of the document. What an event of its type does not have is empty
     or None. Where the source withholds the part that a required field is in, `type` and

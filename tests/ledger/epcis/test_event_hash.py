@@ -37,6 +37,8 @@ def test_all_agreed_hashes_are_ours(shared_data: Path) -> None:
                      "urn:epc:id:sgtin:9506000.013435.2"]},
         {"bizStep": "https://ref.gs1.org/cbv/BizStep-shipping"},
         {"bizStep": "urn:epcglobal:cbv:bizstep:shipping"},
+        {"epcList": ["(01)09506000134352(21)1", "urn:epc:tag:sgtin-96:3.9506000.013435.2"]},
+        {"@context": [{"e": "https://ns.example.com/epcis/"}]},
         {"eventID": "urn:uuid:374d95fc-9457-4a51-bd6a-0bba133845a8"},
         {"recordTime": "2024-06-01T00:00:00Z", "rdfs:comment": "none"},
         {"errorDeclaration": {"declarationTime": "2024-06-01T00:00:00Z"}},
@@ -83,6 +85,20 @@ def test_extensions_inside_of_sensors_and_places_count() -> None:
     assert hash_event(plain) != hash_event(plain | {"sensorElementList": [inner]})
     placed = {"readPoint": {"id": "urn:x:1", "example:dock": 4}}
     assert hash_event(plain) != hash_event(plain | placed)
+
+
+@pytest.mark.parametrize(
+    ("time", "hashed"),
+    [
+        ("2023-02-02T11:04:03.1415Z", "2023-02-02T11:04:03.142Z"),
+        ("2023-02-02T11:04:03.1414Z", "2023-02-02T11:04:03.141Z"),
+        ("2023-02-02T11:04:03.1414999Z", "2023-02-02T11:04:03.141Z"),
+        ("2023-12-31T23:59:59.9995+00:00", "2024-01-01T00:00:00.000Z"),
+        ("2023-02-02T11:04:03+01:00", "2023-02-02T10:04:03.000Z"),
+    ],
+)
+def test_a_time_is_rounded_to_milliseconds(time: str, hashed: str) -> None:
+    assert f"eventTime={hashed}eventTimeZone" in format_pre_hash(EVENT | {"eventTime": time})
 
 
 def test_a_time_that_is_none_has_no_hash() -> None:
