@@ -11,6 +11,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from ledger.api.openapi_details import complete
+
 DESCRIPTION = "A tamper-evident ledger of supply-chain events, and what it says about items."
 
 
@@ -30,6 +32,7 @@ def describe_api(
             for route in (route for router in routers for route in router.routes):
                 if isinstance(route, APIRoute) and route.include_in_schema:
                     _restore(document, route)
+            complete(document)
             application.openapi_schema = document
         return application.openapi_schema
 
