@@ -12,7 +12,6 @@ Some roles repeat a mention on purpose, so that a narrow question stays a narrow
 with sensor readings, `located` the place of an event that names no thing, `lot` the lot of
 items that come into being. Unpacking never ends associations: they have roles of their own.
 What only event queries ask for (`query_terms`) has roles of its own, too.
-
 Order of events: the instant of eventTime; then the document (the statement), by the
 content hash of its first event; then the position in it. The entry index never decides,
 so that capture order never changes an answer.
@@ -30,6 +29,7 @@ from ledger.epcis.event import Event, join_parts, parse_event
 from ledger.epcis.lot import lots_named
 from ledger.epcis.query_terms import BIZ_TRANSACTION, FIELD, SENSOR_TYPE, facets_of, terms_of
 from ledger.errors import ParseError
+from ledger.indexed import SEARCHED, bounded
 
 POSITION_BITS = 17
 """A statement holds up to 65,536 events (FORMATS section 2)."""
@@ -287,8 +287,8 @@ def project_capture(head: CaptureHead, events: Sequence[ShownEvent | None]) -> R
         if shown is not None
     ]
     return Rows(
-        tuple(row for one in rows for row in one.events),
-        tuple(row for one in rows for row in one.mentions),
+        bounded((row for one in rows for row in one.events), SEARCHED),
+        bounded((row for one in rows for row in one.mentions), ("key",)),
     )
 
 

@@ -19,6 +19,7 @@ from operator import attrgetter
 from ledger.disclosure import decode_event, shown_parts, withheld
 from ledger.entry import parse_entry
 from ledger.epcis.master import may_have_master_data
+from ledger.indexed import indexed_text
 from ledger.projection import (
     POSITION_BITS,
     ROLES,
@@ -193,9 +194,11 @@ def find_key_ids(
     database: Database, connection: Connection, texts: Sequence[str]
 ) -> dict[str, int]:
     """Return the integers of those `texts` that the index knows."""
+    stored = {indexed_text(text): text for text in texts}
     asked = database.given("?", text=str)
     sql = f"SELECT key.text, key.id FROM {asked} CROSS JOIN key WHERE key.text = asked.text"  # noqa: S608 - our own text
-    return dict(connection.execute(sql, (database.pack(texts),)).fetchall())
+    found = connection.execute(sql, (database.pack(list(stored)),)).fetchall()
+    return {stored[text]: key for text, key in found}
 
 
 def role_numbers(roles: Iterable[str]) -> list[int]:

@@ -11,6 +11,7 @@ key from the same instant on, and of the index no more rows are read than that t
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from ledger.indexed import indexed_text
 from ledger.projection import POSITION_BITS
 from ledger.provenance.source import KnownEvent, Wanted, newest_of
 from ledger.store.database import Where
@@ -161,7 +162,8 @@ class IndexSource:
             f"WHERE {column} = asked.wanted AND {column} IS NOT NULL AND eid < ?2"
         )
         with index.lend() as connection:
-            rows = connection.execute(sql, (index.pack(values), self._below(before_entry)))
+            texts = index.pack([indexed_text(value) for value in values])
+            rows = connection.execute(sql, (texts, self._below(before_entry)))
             yield from (row[0] for row in rows.fetchall())
 
     def _below(self, before_entry: int | None) -> int:

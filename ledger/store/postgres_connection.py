@@ -18,7 +18,7 @@ import psycopg
 from psycopg import conninfo
 from psycopg.abc import Buffer
 from psycopg.types.numeric import Int8BinaryDumper
-from psycopg.types.string import StrBinaryDumper, TextBinaryLoader
+from psycopg.types.string import StrBinaryDumper, StrDumperUnknown, TextBinaryLoader
 
 from ledger.store.dialect import Cursor, StorageError
 
@@ -51,6 +51,7 @@ def connect(
         raise StorageError(f"no connection to {shown(url)}: {plain(error)}") from error
     try:
         connection.adapters.register_dumper(int, Int8BinaryDumper)
+        connection.adapters.register_dumper(str, _TextInList)
         connection.adapters.register_dumper(str, _TextDumper)
         connection.adapters.register_loader("text", _TextLoader)
         connection.cursor_factory = psycopg.RawCursor
@@ -118,6 +119,11 @@ def escape_all(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [escape_all(one) for one in value]
     return value
+
+
+class _TextInList(StrDumperUnknown):
+    def dump(self, obj: str) -> Buffer:
+        return _escape(obj).encode()
 
 
 class _TextDumper(StrBinaryDumper):

@@ -43,6 +43,7 @@ from ledger.epcis.query_terms import (
     field_term,
 )
 from ledger.gs1.epc import canonical_key
+from ledger.indexed import indexed_text
 from ledger.projection import (
     ASSOCIATED_CHILD,
     ASSOCIATED_PARENT,
@@ -236,7 +237,7 @@ def _plan_one_of(field: str, values: frozenset[str]) -> _Part:
 
 
 def _plan_column(column: str, values: Iterable[str]) -> _Part:
-    wanted = tuple(sorted(values))
+    wanted = tuple(sorted(map(indexed_text, values)))
     streams = column in _STREAMING_COLUMNS
     source: Mentions | Column | None = Column(column, wanted) if streams else None
     if column in ("read_point", "biz_location"):

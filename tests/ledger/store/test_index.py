@@ -5,16 +5,32 @@ from pathlib import Path
 
 import pytest
 
+from ledger.cli.verify import audit_folder
+from ledger.disclosure import Submission, WholeEvent, commitment, events_root
+from ledger.entry import entry_leaf
+from ledger.epcis.parts import split_event
 from ledger.gs1.epc import canonical_key
 from ledger.provenance.source import Wanted
+from ledger.statement import Capture
 from ledger.store.database import home_of
 from ledger.store.index import Index, open_index
 from ledger.store.index_source import IndexReader
 from ledger.store.intake import verify_submission
 from ledger.store.log import Log
+from ledger.tlog.note import Ed25519Signer as NoteSigner
+from ledger.tlog.note import format_vkey
+from tests.crash.victim import make_publisher
 from tests.ledger.store.owner import as_owner
-from tests.ledger.store.parties import World
+from tests.ledger.store.parties import ORIGIN, World
 
+EVENT: dict[str, object] = {
+    "type": "ObjectEvent",
+    "eventID": "urn:uuid:00000000-0000-8000-8000-000000000001",
+    "eventTime": "2026-01-01T00:00:00Z",
+    "eventTimeZoneOffset": "+00:00",
+    "action": "OBSERVE",
+    "epcList": ["urn:epc:id:sgtin:9506000.013435.1"],
+}
 PLACE = canonical_key("urn:epc:id:sgln:9506000.00001.tunnel1")
 
 
@@ -77,6 +93,49 @@ def test_a_source_shows_what_the_index_held_when_the_question_came(
     assert (source.size(), len(list(source.events_of(wanted)))) == (9, 12)
     assert (reader.source().size(), len(list(reader.source().events_of(wanted)))) == (10, 13)
     reader.close()
+
+
+LONG = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(3000))
+ODD = {
+    "eventID": {"eventID": f"urn:x:{LONG}"},
+    "bizStep": {"bizStep": f"https://x.example/{LONG}"},
+    "disposition": {"disposition": f"https://x.example/{LONG}"},
+    "readPoint": {"readPoint": {"id": f"https://x.example/{LONG}"}},
+    "bizLocation": {"bizLocation": {"id": f"https://x.example/{LONG}"}},
+    "type": {"type": f"Foo{LONG}"},
+    "long key": {"epcList": [f"https://x.example/{LONG[:1000]}"]},
+    "nul": {"eventID": "urn:\0\1\0", "bizStep": "urn:\1\1", "epcList": ["urn:\0\1"]},
+}
+
+
+@pytest.mark.parametrize("changes", ODD.values(), ids=ODD)
+def test_no_text_of_an_event_is_too_long_or_too_odd_for_the_index(
+    world: World, log: Log, changes: dict[str, object]
+) -> None:
+    event = WholeEvent(bytes(32), split_event(EVENT | changes))
+    raw = world.gateway.say(Capture(2, 1, events_root([commitment(event)])))
+    log.append([verify_submission(Submission(raw, (event,)), log.keys())])
+    index = open_index(world.folder, log.reader)
+    follow(index, log)
+    index.close()
+    reader = IndexReader(world.folder)
+    source = reader.source()
+    if "type" not in changes:
+        for epc in changes.get("epcList", EVENT["epcList"]):  # type: ignore[attr-defined]
+            (found,) = source.events_of([Wanted(key=canonical_key(epc))])
+            assert found.event.epc_list == (canonical_key(epc),)
+        wanted = str(changes.get("eventID", EVENT["eventID"]))
+        (found,) = source.events_by_id([wanted])
+        assert found.event.event_id == wanted
+    reader.close()
+    trust = {"entry0": entry_leaf(log.reader.load_entry(0)).hex(), "origin": ORIGIN}
+    key = NoteSigner(ORIGIN, world.log_key.key).key
+    policy = f'policy = """\nlog {format_vkey(key)}\nquorum none\n"""\n'
+    lines = [f'{name} = "{value}"' for name, value in trust.items()]
+    (world.folder / "trust.toml").write_text("\n".join([*lines, policy]))
+    make_publisher(world, log).publish(*log.committed)
+    report = audit_folder(world.folder, index=True)
+    assert 14 not in {finding.check for finding in report.findings}, report.findings
 
 
 def empty_file(folder: Path) -> None:
