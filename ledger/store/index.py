@@ -37,7 +37,7 @@ from ledger.store.evidence import EvidenceReader, StoredEvent
 from ledger.store.schema import INDEX_LAYOUT
 
 # Grows with every change of the tables or of the projection; another number is rebuilt.
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 ENTRIES_RUN_MAX = 256
 EVENTS_RUN_MAX = 8192
 KEYS_CACHED_MAX = 200_000
