@@ -60,10 +60,15 @@ class ClockRoom:
         self._waiting: set[str] = set()
         self._changed: set[str] = set()
 
-    def take(self, message: Message, reads: Sequence[Read]) -> list[Batch]:
-        """Return the batches that may go on now, those that waited first."""
+    def take(
+        self, message: Message, reads: Sequence[Read], *, is_uniform: bool = False
+    ) -> list[Batch]:
+        """Return the batches that may go on now, those that waited first.
+
+        The reads are uniform where all are known to be of one reader and one kind of clock.
+        """
         first = reads[0]
-        if all(
+        if is_uniform or all(
             one.time_source is first.time_source and one.source == first.source for one in reads
         ):
             return self._take_same(message, reads)

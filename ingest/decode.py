@@ -32,6 +32,8 @@ from ingest.readers import (
     zebra,
 )
 from ingest.readers.fields import is_clock_set
+from ingest.readers.hot import read_hot
+from ingest.readers.tagmemory import epc_of_memory
 from ingest.reads import (
     ITEMS_PER_MESSAGE_MAX,
     MESSAGE_BYTES_MAX,
@@ -51,7 +53,6 @@ from ingest.reads import (
 )
 from ledger.errors import ParseError
 from ledger.gs1.epc import parse_epc
-from ledger.gs1.tds import decode_epc_memory
 
 _Shape = Callable[[Mapping[str, object]], bool]
 _Reader = Callable[[Mapping[str, object], str], Parsed | Item | Fault]
@@ -71,24 +72,30 @@ _READERS: tuple[tuple[_Shape, _Reader], ...] = (
 )
 _TEXT_SHOWN = 80
 _SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_PC_LENGTH_SHIFT = 11
-_PC_EXTENDED = 0x0200
 _CACHE = 65_536
 
 
-Said = Read | LineMessage | Sample | Vital | PortChange | Signed
+Other = LineMessage | Sample | Vital | PortChange | Signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What a message says, in its order, and which parts of it could not be taken.
+    """What a message says, and which parts of it could not be taken.
 
-    `unknown` counts the fields that nobody here knows; they are no fault.
+    `unknown` counts the fields that nobody here knows; they are no fault. The reads are uniform
+    where all are of one reader and have its own time.
     """
 
-    items: tuple[Said, ...]
+    reads: Sequence[Read]
+    others: Sequence[Other]
     faults: tuple[Fault, ...]
     unknown: int = 0
+    is_uniform: bool = False
+
+    @property
+    def items(self) -> tuple[Read | Other, ...]:
+        """All that the message says: its reads in their order, then the others in theirs."""
+        return (*self.reads, *self.others)
 
 
 @dataclass(slots=True)
@@ -107,29 +114,64 @@ def decode_message(message: Message, known: Known | None = None) -> Decoded:
     """Return what `message` says; whatever is wrong with it is a fault, never an error."""
     if message.oversize:
         why = f"has {message.oversize} bytes, at most {MESSAGE_BYTES_MAX} are kept"
-        return Decoded(items=(), faults=(Fault(where="", why=why),))
+        return _bad(Fault(where="", why=why))
+    known = known or Known()
+    found = _try_hot(message, known)
+    if found is not None:
+        return found
     try:
-        parsed = _Parser(known or Known()).parse(message.topic, message.payload)
+        parsed = _Parser(known).parse(message.topic, message.payload)
     except ParseError as error:
-        return Decoded(items=(), faults=(Fault(where=error.where, why=error.why),))
+        return _bad(Fault(where=error.where, why=error.why))
     if len(parsed.items) > ITEMS_PER_MESSAGE_MAX:
         why = f"holds {len(parsed.items)} items, at most {ITEMS_PER_MESSAGE_MAX} are taken"
-        return Decoded(items=(), faults=(Fault(where="", why=why),))
-    items: list[Said] = []
+        return _bad(Fault(where="", why=why))
+    reads: list[Read] = []
+    others: list[Other] = []
     faults = list(parsed.faults)
     numbers: list[tuple[str, int]] = []
     if not parsed.items and not faults:
         faults.append(not_a_read("there is nothing in it"))
     for item in parsed.items:
-        if isinstance(item, Sighting) and item.number is not None:
+        if not isinstance(item, Sighting):
+            others.append(_finish(item, message.received_us))
+            continue
+        if item.number is not None:
             numbers.append((item.source, item.number))
         try:
-            items.append(_finish(item, message.received_us))
+            reads.append(_read_of(item, message.received_us))
         except ParseError as error:
-            place = item.where if isinstance(item, Sighting) else ""
-            faults.append(Fault(where=place, why=f"{error.where}: {error.why}"))
-    items += _runs(numbers)
-    return Decoded(items=tuple(items), faults=tuple(faults), unknown=parsed.unknown)
+            faults.append(Fault(where=item.where, why=f"{error.where}: {error.why}"))
+    others += _runs(numbers)
+    return Decoded(reads=reads, others=others, faults=tuple(faults), unknown=parsed.unknown)
+
+
+def _bad(fault: Fault) -> Decoded:
+    return Decoded(reads=(), others=(), faults=(fault,))
+
+
+def _try_hot(message: Message, known: Known) -> Decoded | None:
+    """Return what a hot shape says, None for others and where the plan maps the topic."""
+    if sparkplug.is_sparkplug_topic(message.topic) or len(message.payload) > MESSAGE_BYTES_MAX:
+        return None
+    if known.mappings and find_mappings(known.mappings, message.topic):
+        return None
+    found = read_hot(message.payload)
+    return None if found is None else _decoded_hot(*found)
+
+
+def _decoded_hot(reads: list[Read], numbers: list[int] | None) -> Decoded:
+    """Return what a hot shape says: its reads, and the run of their numbers."""
+    others: list[Other] = []
+    if numbers is not None:
+        first, count = numbers[0], len(numbers)
+        if numbers == list(range(first, first + count)):
+            others.append(_run(reads[0].source, first, count))
+        else:
+            others += _runs((one.source, n) for one, n in zip(reads, numbers, strict=True))
+    source = reads[0].source
+    is_uniform = len(reads) == 1 or all(one.source == source for one in reads)
+    return Decoded(reads=reads, others=others, faults=(), is_uniform=is_uniform)
 
 
 def _runs(numbers: Iterable[tuple[str, int]]) -> list[Vital]:
@@ -150,24 +192,25 @@ def _run(source: str, first: int, count: int) -> Vital:
     return Vital(reader=source or None, number=first, count=count, on_request=True)
 
 
-def _finish(item: Item, received_us: int) -> Said:
-    match item:
-        case Sighting():
-            return Read(
-                epc=_epc_of(item),
-                time_us=received_us if item.time_us is None else item.time_us,
-                time_source=_time_source(item.time_us),
-                antenna=item.antenna,
-                rssi_cdbm=item.rssi_cdbm,
-                ns=item.ns,
-                seen=item.seen,
-                since_us=item.since_us,
-                source=item.source,
-            )
-        case Sample() if item.time_us is None or not is_clock_set(item.time_us):
-            return replace(item, time_us=received_us)
-        case _:
-            return item
+def _read_of(item: Sighting, received_us: int) -> Read:
+    """Return the read that a sighting is; raises `ParseError` where its tag is none."""
+    return Read(
+        epc=_epc_of(item),
+        time_us=received_us if item.time_us is None else item.time_us,
+        time_source=_time_source(item.time_us),
+        antenna=item.antenna,
+        rssi_cdbm=item.rssi_cdbm,
+        ns=item.ns,
+        seen=item.seen,
+        since_us=item.since_us,
+        source=item.source,
+    )
+
+
+def _finish(item: Other, received_us: int) -> Other:
+    if isinstance(item, Sample) and (item.time_us is None or not is_clock_set(item.time_us)):
+        return replace(item, time_us=received_us)
+    return item
 
 
 def _time_source(time_us: int | None) -> TimeSource:
@@ -182,20 +225,7 @@ def _epc_of(sighting: Sighting) -> str:
     assert sighting.hex is not None
     if sighting.bank == "uid":
         return f"urn:epc:raw:{4 * len(sighting.hex)}.x{sighting.hex}"
-    return _epc_of_memory(sighting.hex, sighting.pc)
-
-
-@lru_cache(maxsize=_CACHE)
-def _epc_of_memory(hex_text: str, pc: int | None) -> str:
-    if pc is not None and not pc & _PC_EXTENDED:
-        announced = (pc >> _PC_LENGTH_SHIFT) * 16
-        if announced != 4 * len(hex_text):
-            raise ParseError(
-                "EPC",
-                f"{hex_text} has {4 * len(hex_text)} bits, its protocol control word "
-                f"{pc:04X} announces {announced}",
-            )
-    return decode_epc_memory(hex_text, pc=pc).epc_uri
+    return epc_of_memory(sighting.hex, sighting.pc)
 
 
 @lru_cache(maxsize=_CACHE)

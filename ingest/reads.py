@@ -17,6 +17,8 @@ from enum import Enum
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
+import msgspec
+
 MESSAGE_BYTES_MAX = 1024 * 1024
 TOPIC_BYTES_MAX = 65_535
 EPC_BYTES_MAX = 62  # the EPC bank of a Gen2 tag: 31 words, the most a PC word can announce
@@ -103,8 +105,7 @@ class Sighting:
     number: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class Read(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One tag sighting: `epc` is a pure identity URN, or `urn:epc:raw:…` for other tags.
 
     `time_us` is by the clock that `time_source` names, uncorrected. The rest is as in

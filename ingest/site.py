@@ -18,7 +18,7 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -115,9 +115,7 @@ class Site:
             outcome.counts["repeats by number"] += 1
             return
         refused: Counter[str] = Counter()
-        for item in decoded.items:
-            if isinstance(item, Read):
-                continue
+        for item in decoded.others:
             why = self._take_item(item, message, outcome)
             if isinstance(item, Vital):
                 continue
@@ -125,12 +123,12 @@ class Site:
                 refused[why] += 1
             else:
                 outcome.taken[message.id] += 1
-        reads = [one for one in decoded.items if isinstance(one, Read)]
-        refused += self._take_reads(reads, message, outcome)
+        if decoded.reads:
+            refused += self._take_reads(decoded, message, outcome)
         for why, count in refused.items():
             said = why if count == 1 else f"{why} ({count} times)"
             outcome.faults.append((message.id, Fault(where="", why=said)))
-        self.roster.take_content(reader, message, reads, decoded.faults)
+        self.roster.take_content(reader, message, decoded.reads, decoded.faults)
 
     def _take_item(
         self,
@@ -156,7 +154,7 @@ class Site:
 
     def _vitals_of(self, decoded: Decoded, topic: str) -> list[Vital]:
         """Return what the reader says of itself; its numbers only where they may be trusted."""
-        vitals = [one for one in decoded.items if isinstance(one, Vital)]
+        vitals = [one for one in decoded.others if isinstance(one, Vital)]
         if not any(one.on_request and one.number is not None for one in vitals):
             return vitals
         rule = find_reader(self.plan, topic)
@@ -284,30 +282,33 @@ class Site:
             state = self._station_states[station.name] = StationState()
         return state
 
-    def _take_reads(
-        self, reads: Sequence[Read], message: Message, outcome: Outcome
-    ) -> Counter[str]:
+    def _take_reads(self, decoded: Decoded, message: Message, outcome: Outcome) -> Counter[str]:
         """Take the reads that some station wants; return why the others cannot be taken."""
         refused: Counter[str] = Counter()
-        if not reads:
-            return refused
+        reads = decoded.reads
         outcome.counts["reads"] += len(reads)
         found = self._stations_of(message.topic)
-        wanted = [one for one in reads if find_station(found, one.antenna) is not None]
-        if len(wanted) < len(reads):
-            for one in reads:
+        if not found or found[0].antennas is not None:
+            reads = [one for one in reads if find_station(found, one.antenna) is not None]
+        if len(reads) < len(decoded.reads):
+            for one in decoded.reads:
                 if find_station(found, one.antenna) is None:
                     antenna = "" if one.antenna is None else f", antenna {one.antenna}"
                     why = f"no station of the plan takes the topic {message.topic!r:.120}"
                     refused[why + antenna] += 1
-        outcome.taken[message.id] += len(wanted)
-        if wanted:
-            self._take_batches(self.clocks.take(message, wanted), outcome)
+        outcome.taken[message.id] += len(reads)
+        if reads:
+            batches = self.clocks.take(message, reads, is_uniform=decoded.is_uniform)
+            self._take_batches(batches, outcome)
         return refused
 
     def _take_batches(self, batches: Iterable[Batch], outcome: Outcome) -> None:
         for batch in batches:
             found = self._stations_of(batch.topic)
+            if found and found[0].antennas is None:
+                state = self._state_of(found[0])
+                stations.take_reads(found[0], state, batch.reads, batch.heard, outcome)
+                continue
             by_station: dict[str, list[Read]] = {}
             for read in batch.reads:
                 station = find_station(found, read.antenna)

@@ -28,15 +28,16 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from statistics import median_low
 
 from ingest.plan import Station
-from ingest.reads import Read, TimeSource
+from ingest.reads import Read
 from ledger.gs1.epc import matches_pattern
 
 OPEN_PASSES_MAX = 8
 PASS_TAGS_MAX = 10_000
+NOT_HEARD_CDBM = -100_000  # of a tag whose reads say no strength
 _SURE = 14  # ln(1/δ) for δ = 10⁻⁶
 _CACHE = 65_536
 
@@ -73,7 +74,7 @@ class Tag:
     first_us: int
     last_us: int
     reads: int
-    rssi_cdbm: int | None = None
+    rssi_cdbm: int = NOT_HEARD_CDBM
     sides: dict[int, Side] = field(default_factory=dict)
 
 
@@ -126,20 +127,17 @@ def take_reads(
     passes: list[OpenPass], station: Station, reads: Sequence[Read], heard: Heard
 ) -> list[Pass]:
     """Take the reads of one batch into the open `passes`; return those that they ended."""
+    if station.include or station.exclude:
+        include, exclude = station.include, station.exclude
+        reads = [one for one in reads if is_wanted(include, exclude, one.epc)]
     ended: list[Pass] = []
-    shift_us = heard.shift_us
-    current: OpenPass | None = None
-    is_filtered = bool(station.include or station.exclude)
-    for read in reads:
-        epc = read.epc
-        if is_filtered and not is_wanted(station.include, station.exclude, epc):
-            continue
-        at = read.time_us - shift_us
-        if current is None or not _goes_on(current, passes, station, at):
-            ended += _end_where(passes, station, lambda one, at=at: _is_over(one, station, at))  # type: ignore[misc]  # the default binds it
-            current = _pass_for(passes, station, at, heard.received_us, ended)
-            _note(current, heard)
-        _add(current, station, read, at)
+    n = 0
+    while n < len(reads):
+        at = reads[n].time_us - heard.shift_us
+        ended += _end_where(passes, station, partial(_is_over, station=station, at=at))
+        current = _pass_for(passes, station, at, heard.received_us, ended)
+        _note(current, heard)
+        n = _take_run(current, station, reads, n, heard, len(passes) == 1)
     return ended
 
 
@@ -174,17 +172,6 @@ def gap_us(one: OpenPass, station: Station) -> int:
     return max(station.gap_least_us, min(station.gap_us, adapted))
 
 
-def _goes_on(one: OpenPass, passes: list[OpenPass], station: Station, at: int) -> bool:
-    """Return whether a read at `at` plainly belongs to `one`, the only open pass."""
-    return (
-        one.first_us <= at
-        and at - one.last_us <= station.gap_least_us
-        and at - one.first_us <= station.pass_us
-        and len(passes) == 1
-        and len(one.tags) < PASS_TAGS_MAX
-    )
-
-
 def _pass_for(
     passes: list[OpenPass], station: Station, at: int, received_us: int, ended: list[Pass]
 ) -> OpenPass:
@@ -199,7 +186,7 @@ def _pass_for(
     return current
 
 
-def _is_over(one: OpenPass, station: Station, at: int) -> bool:
+def _is_over(one: OpenPass, *, station: Station, at: int) -> bool:
     if at - one.last_us > gap_us(one, station):
         return True
     full = len(one.tags) >= PASS_TAGS_MAX
@@ -221,26 +208,65 @@ def _note(current: OpenPass, heard: Heard) -> None:
     current.flags |= heard.flags
 
 
-def _add(current: OpenPass, station: Station, read: Read, at: int) -> None:
-    tag = current.tags.get(read.epc)
-    if tag is None:
-        tag = current.tags[read.epc] = Tag(at, at, 0)
-    elif at > tag.last_us:
-        current.silence_us += at - tag.last_us
-        current.silences += 1
-        tag.last_us = at
-    elif at < tag.first_us:
-        tag.first_us = at
-    tag.reads += read.seen
-    if at >= current.last_us:
-        current.last_us, current.ns = at, read.ns
-    elif at < current.first_us:
-        current.first_us = at
-    if read.time_source is TimeSource.GATEWAY:
-        current.untimed += 1
-    if read.rssi_cdbm is not None and (tag.rssi_cdbm is None or read.rssi_cdbm > tag.rssi_cdbm):
-        tag.rssi_cdbm = read.rssi_cdbm
-    if station.direction is not None and read.antenna is not None:
+def _take_run(  # the loop of every read, in one piece for its speed
+    current: OpenPass,
+    station: Station,
+    reads: Sequence[Read],
+    start: int,
+    heard: Heard,
+    is_alone: bool,  # noqa: FBT001  # the sixth
+) -> int:
+    """Take the read number `start`, and those after it that plainly go on with the same pass.
+
+    Returns the number of the first that may not; with another pass open (not `is_alone`) that
+    is the next. The caller has made sure that the first belongs here.
+    """
+    tags, shift_us, has_sides = current.tags, heard.shift_us, station.direction is not None
+    least_us, end = current.first_us, len(reads)
+    most_us = least_us + station.pass_us
+    for n in range(start, end):
+        read = reads[n]
+        at = read.time_us - shift_us
+        if n > start and not (
+            is_alone
+            and least_us <= at <= most_us
+            and at - current.last_us <= station.gap_least_us
+        ):
+            end = n
+            break
+        tag = tags.get(read.epc)
+        if tag is None:
+            if n > start and len(tags) >= PASS_TAGS_MAX:
+                end = n
+                break
+            tag = tags[read.epc] = Tag(at, at, 0)
+        elif at > tag.last_us:
+            current.silence_us += at - tag.last_us
+            current.silences += 1
+            tag.last_us = at
+        elif at < tag.first_us:
+            tag.first_us = at
+        tag.reads += read.seen
+        if at >= current.last_us:
+            current.last_us, current.ns = at, read.ns
+        rssi = read.rssi_cdbm
+        if rssi is not None and rssi > tag.rssi_cdbm:
+            tag.rssi_cdbm = rssi
+        if has_sides or read.since_us is not None or n == start:
+            _add_rest(current, tag, read, at, has_sides=has_sides)
+            least_us = current.first_us
+    current.untimed += end - start if heard.is_untimed else 0
+    return end
+
+
+def _add_rest(current: OpenPass, tag: Tag, read: Read, at: int, *, has_sides: bool) -> None:
+    """Add to a pass what most reads need not be asked: its start, and the side of the read."""
+    since = at
+    if read.since_us is not None:
+        since = min(at, at - read.time_us + read.since_us)
+        tag.first_us = min(tag.first_us, since)
+    current.first_us = min(current.first_us, since)
+    if has_sides and read.antenna is not None:
         side = tag.sides.get(read.antenna)
         if side is None:
             side = tag.sides[read.antenna] = Side(0, 0)
@@ -286,7 +312,7 @@ def _find_strays(one: OpenPass, station: Station) -> dict[str, str]:
     if least is not None:
         why = f"never heard as loud as {least / 100:g} dBm"
         for epc, tag in one.tags.items():
-            if tag.rssi_cdbm is not None and tag.rssi_cdbm < least:
+            if NOT_HEARD_CDBM < tag.rssi_cdbm < least:
                 strays.setdefault(epc, why)
     if station.stray_percent and len(one.tags) > 1:
         usual = median_low([tag.reads for tag in one.tags.values()])

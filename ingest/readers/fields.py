@@ -28,6 +28,7 @@ from ledger.epcis.times import parse_time_us
 from ledger.errors import ParseError
 
 ANTENNA_MAX = 1024
+COUNT_MAX = (1 << 53) - 1  # what JSON carries exactly, and the state can hold
 NUMBERS_MAX, NESTED_MAX = 64, 4
 RSSI_CDBM_MIN, RSSI_CDBM_MAX = -20_000, 10_000
 PC_MAX = 0xFFFF
@@ -71,6 +72,13 @@ def collect(
         else:
             items.append(found)
     return Parsed(items=tuple(items), faults=tuple(faults))
+
+
+def count_of(value: object) -> int | None:
+    """Return a whole number from 0 to `COUNT_MAX`; None for anything else, which counts not."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:
+        return None
+    return value
 
 
 def count_unknown(obj: Mapping[str, object], known: frozenset[str]) -> int:

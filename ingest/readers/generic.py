@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from ingest.readers.fields import (
     cdbm,
     collect,
+    count_of,
     count_unknown,
     first_of,
     loose_instant,
@@ -93,7 +94,7 @@ def parse_heartbeat(obj: Mapping[str, object], _where: str) -> Vital:
         reader=_source(obj) or None,
         time_us=None if time is None else loose_instant(time[1]),
         is_heartbeat=True,
-        dropped=_whole(obj.get("dropped")),
+        dropped=count_of(obj.get("dropped")),
         why="heartbeat",
     )
 
@@ -191,7 +192,7 @@ def parse_element(
         ns=ns,
         antenna=parse_antenna(antenna[1], f"{at}{antenna[0]}"),
         rssi_cdbm=_strength(element),
-        seen=min(max(_whole(element.get("seenCount")) or 1, 1), SEEN_MAX),
+        seen=min(max(count_of(element.get("seenCount")) or 1, 1), SEEN_MAX),
         source=source,
     )
 
@@ -199,8 +200,8 @@ def parse_element(
 def _with_vital(obj: Mapping[str, object], parsed: Parsed, unknown: int) -> Parsed:
     """Return `parsed` with what the sender says of its own counting, if it says anything."""
     number = first_of(obj, NUMBER_FIELDS)
-    dropped = _whole(obj.get("dropped"))
-    count = None if number is None else _whole(number[1])
+    dropped = count_of(obj.get("dropped"))
+    count = None if number is None else count_of(number[1])
     items: tuple[Item, ...] = parsed.items
     if count is not None or dropped is not None:
         boot = first_of(obj, BOOT_FIELDS)
@@ -218,12 +219,6 @@ def _with_vital(obj: Mapping[str, object], parsed: Parsed, unknown: int) -> Pars
 def _source(obj: Mapping[str, object]) -> str:
     found = first_of(obj, READER_FIELDS)
     return found[1] if found is not None and isinstance(found[1], str) else ""
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return None
-    return value
 
 
 def _sighting_of_text(

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-from ingest.readers.fields import check_instant
+from ingest.readers.fields import check_instant, count_of
 from ingest.readers.sparkplugwire import (
     BOOLEAN,
     Metric,
@@ -152,7 +152,7 @@ def take_payload(who: Address, payload: Payload, nodes: Nodes) -> Parsed:
     if who.kind == "NBIRTH":
         session = next((one.value for one in payload.metrics if one.name == _SESSION), None)
         nodes.known[who.source] = node = Node(
-            session=session if isinstance(session, int) else None,
+            session=count_of(session),
             born_ms=payload.time_ms or 0,
             is_born=True,
         )
@@ -214,7 +214,7 @@ def _number(node: Node, seq: int | None) -> int | None:
         return None
     ahead = (seq - node.number) % SEQ_MODULUS
     if node.number < 0:
-        ahead = seq + 1
+        ahead = seq % SEQ_MODULUS + 1
     elif ahead > SEQ_MODULUS // 2:
         return max(node.number + ahead - SEQ_MODULUS, 0)
     node.number += ahead

@@ -22,7 +22,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from ingest.readers.fields import kind_of, parse_object
+from ingest.readers.fields import count_of, kind_of, parse_object
 from ledger.errors import ParseError
 
 METRICS_MAX = 10_000
@@ -197,9 +197,10 @@ def _whole(obj: Mapping[str, object], name: str, where: str) -> int | None:
     value = obj.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    count = count_of(value)
+    if count is None:
         raise ParseError(f"{where}.{name}", f"{value!r:.40} is no whole number from 0 on")
-    return value
+    return count
 
 
 def _check_count(count: int) -> None:

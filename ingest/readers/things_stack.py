@@ -16,6 +16,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Mapping
 
 from ingest.readers.fields import (
+    count_of,
     first_of,
     is_hex,
     parse_instant,
@@ -109,7 +110,7 @@ def _normalized_values(one: Mapping[str, object], at: str) -> tuple[tuple[str, f
 
 def _counted(uplink: Mapping[str, object], devices: tuple[str, ...]) -> tuple[Vital, ...]:
     """Return the number that the device gave its uplink; `f_cnt` 0 is left out of JSON."""
-    count = uplink.get("f_cnt", 0)
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+    count = count_of(uplink.get("f_cnt", 0))
+    if count is None:
         return ()
     return (Vital(reader=devices[0], number=count, on_request=True, why="uplink"),)

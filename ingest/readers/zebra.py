@@ -29,6 +29,7 @@ from typing import Literal
 from ingest.readers.fields import (
     cdbm,
     collect,
+    count_of,
     count_unknown,
     kind_of,
     loose_instant,
@@ -111,21 +112,14 @@ def _parse_tag(tag: Mapping[str, object], place: str, time: tuple[int | None, in
         antenna=parse_antenna(tag.get("antenna"), f"{place}.antenna"),
         rssi_cdbm=cdbm(tag.get("peakRssi"), 100),
         seen=_seen(tag),
-        number=_whole(tag.get("eventNum")),
+        number=count_of(tag.get("eventNum")),
     )
 
 
 def _seen(tag: Mapping[str, object]) -> int:
     """Return how often the tag was heard; a strange count does not cost the read."""
-    count = _whole(tag.get("reads", tag.get("seenCount")))
+    count = count_of(tag.get("reads", tag.get("seenCount")))
     return 1 if count is None else min(max(count, 1), SEEN_MAX)
-
-
-def _whole(value: object) -> int | None:
-    """Return a whole number from 0 on, None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return None
-    return value
 
 
 def _parse_event(obj: Mapping[str, object], data: Mapping[str, object], where: str) -> Parsed:
@@ -140,7 +134,7 @@ def _parse_event(obj: Mapping[str, object], data: Mapping[str, object], where: s
         raise ParseError(where, why)
     time_us = loose_instant(obj.get("timestamp"))
     items: list[Item] = []
-    number = _whole(obj.get("eventNum"))
+    number = count_of(obj.get("eventNum"))
     if number is not None:
         items.append(Vital(reader=MANAGEMENT, number=number, on_request=True, why=kind))
     if kind == "gpi":
@@ -184,7 +178,7 @@ def _dropped(gateway: object) -> int | None:
     if not isinstance(paths, list):
         paths = [gateway]
     found = [
-        _whole(one.get("numDataMessagesDropped")) for one in paths if isinstance(one, dict)
+        count_of(one.get("numDataMessagesDropped")) for one in paths if isinstance(one, dict)
     ]
     counts = [one for one in found if one is not None]
     return sum(counts) if counts else None
