@@ -155,7 +155,8 @@ def run(  # noqa: PLR0913 - one parameter for each option
         rate = published.messages / max(published.seconds, 0.001)
         _say(
             f"{published.messages} messages acknowledged in {published.seconds:.1f} s "
-            f"({rate:.0f}/s, {published.connections} connections)"
+            f"({rate:.0f}/s, {published.connections} connections); "
+            f"held back by the broker for {published.held_s:.1f} s"
         )
 
 

@@ -61,11 +61,12 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What publishing a run came to."""
+    """What publishing a run came to; for `held_s` the broker was too slow to take more."""
 
     messages: int
     connections: int
     seconds: float
+    held_s: float
 
 
 def parse_broker(url: str) -> Address:
@@ -113,6 +114,7 @@ def publish(
         return Published(
             messages=book.done,
             connections=sum(one.connections for one in senders),
+            held_s=max(one.held_s for one in senders),
             seconds=time.monotonic() - began,
         )
 
@@ -191,6 +193,7 @@ class _Sender:
 
     def __init__(self, address: Address, book: _Book) -> None:
         self.connections = 0
+        self.held_s = 0.0
         self._address = address
         self._book = book
         self._room = threading.Semaphore(IN_FLIGHT_MAX)
@@ -267,9 +270,11 @@ class _Sender:
     def _make_room(self) -> None:
         if not self._waiting:
             self._heard = time.monotonic()
+        began = time.monotonic()
         while not self._room.acquire(timeout=0.2):
             self._collect()
             self._check_stall()
+        self.held_s += time.monotonic() - began
 
     def _check_stall(self) -> None:
         if time.monotonic() - self._heard > STALL_S_MAX:

@@ -26,6 +26,20 @@ def test_describe_draws_the_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert "road to centre" in said
 
 
+def test_describe_draws_what_is_alike_once_and_what_else_happens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert tagtrail("describe", "stress") == 0
+    said = capsys.readouterr().out
+    assert "20 alike" in said
+    assert len(said.splitlines()) < 60
+    for name, word in (("bulk", "soapworks"), ("marketplace", "owned by seller-1"),
+                       ("electronics", "are repaired"), ("produce", "is recalled"),
+                       ("pharma", "signs for itself")):  # fmt: skip
+        assert tagtrail("describe", name) == 0
+        assert word in capsys.readouterr().out, name
+
+
 def test_plan_writes_what_the_gateway_reads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -131,6 +133,27 @@ def test_a_run_without_end_is_published_as_it_is_made(mosquitto: Broker) -> None
     told: list[int] = []
     publish(endless(), mosquitto.url, progress=lambda done, _: told.append(len(made) - done))
     assert max(told) <= IN_FLIGHT_MAX + 1
+
+
+def test_a_broker_that_stands_still_holds_the_run_back_and_it_shows(tmp_path: Path) -> None:
+    broker = start_mosquitto(tmp_path / "broker", free_port())
+    made: list[int] = []
+
+    def messages() -> Iterator[Message]:
+        for n in range(3 * IN_FLIGHT_MAX):
+            if n == 1:
+                os.kill(broker.process.pid, signal.SIGSTOP)
+                threading.Timer(1.0, os.kill, (broker.process.pid, signal.SIGCONT)).start()
+            made.append(n)
+            yield Message(n, "t", b"%d" % n)
+
+    try:
+        published = publish(messages(), broker.url)
+    finally:
+        os.kill(broker.process.pid, signal.SIGCONT)
+        stop(broker.process)
+    assert published.messages == len(made) == 3 * IN_FLIGHT_MAX
+    assert published.held_s > 0.1
 
 
 def test_the_speed_is_simulated_seconds_per_second(mosquitto: Broker) -> None:
