@@ -1,13 +1,20 @@
 """What a sender hears: every fault with its place, remarks, and remarks as faults if asked."""
 
 import json
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
+from ledger.app import Founding, create_ledger, open_ledger
+from ledger.capture.handling import Handling
+from ledger.capture.reception import LARGE_DOCUMENT_BYTES
+from ledger.epcis.advice import OWN_FIELDS_MAX
+from ledger.store.capture_jobs import CaptureJobs, NewJob
 from tests.ledger.api.conftest import Server
-from tests.ledger.api.test_capture import LD, captured, document, event, post, size
+from tests.ledger.api.test_capture import LD, captured, document, event, post, shown, size
 
 STRICT = {"Content-Type": LD, "Prefer": "respond-async, Handling=Strict; x=1"}
 TWICE = {"epcList": ["urn:epc:id:sgtin:9506000.013435.700"] * 2}
@@ -93,3 +100,48 @@ def test_a_document_without_a_body_is_no_event(server: Server) -> None:
     answer = post(server, "/capture", b'{"type": "EPCISDocument", "schemaVersion": "2.0"}')
     assert answer.status == 400
     assert "epcisBody" in answer.json()["detail"]
+
+
+def test_a_job_that_is_no_longer_read_ends_and_stops_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "ledger"
+    create_ledger(folder, Founding(origin="tagtrail.example/poison"))
+    jobs = CaptureJobs(folder)
+    names = ("{", document(event(1)).decode(), "[]")
+    for name in names:
+        data = name.encode()
+        jobs.store(
+            NewJob(
+                capture_id=sha256(data).hexdigest(),
+                created_us=0,
+                behaviour="rollback",
+                media=LD,
+                sha256=sha256(data).digest(),
+                data=data,
+            )
+        )
+    jobs.close()
+    with open_ledger(folder) as ledger:
+        assert ledger.capture is not None
+        # Documents are captured in the order in which they came.
+        _, done = ledger.capture.accept(document(event(2)), LD, Handling())
+        assert done.result(20).captured == 1
+        newest = ledger.capture.jobs.load_newest(10)
+    outcomes = [json.loads(job.outcome or b"{}") for job in reversed(newest)]
+    assert [one["success"] for one in outcomes] == [False, True, False, True]
+    assert [one["captured"] for one in outcomes] == [0, 1, 0, 1]
+    assert "no longer read" in outcomes[0]["errors"][0]["title"]
+
+
+def test_a_large_document_is_read_again_when_it_is_its_turn(server: Server) -> None:
+    large = event(710, eventID="urn:uuid:710", **{"example:photo": "x" * LARGE_DOCUMENT_BYTES})
+    large["@context"] = {"example": "https://ns.example.com/epcis/"}
+    assert captured(server, document(large))["captured"] == 1
+    assert captured(server, document(large))["known"] == 1
+    assert len(shown(server, "urn:uuid:710")["example:photo"]) == LARGE_DOCUMENT_BYTES
+
+
+def test_fields_without_end_are_told_in_one_sentence(server: Server) -> None:
+    many = {f"own{n}": 1 for n in range(OWN_FIELDS_MAX + 1)}
+    answer = post(server, "/events", json.dumps(event(711) | many).encode())
+    assert answer.status == 400
+    assert str(OWN_FIELDS_MAX) in one(answer.json()["errors"])["mend"]
