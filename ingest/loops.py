@@ -11,10 +11,9 @@ Where the spool's quota is reached, the queue is left alone, and so is the broke
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from queue import Empty, Full, Queue
 
 import msgspec
 
@@ -54,7 +53,8 @@ class Shared:
     stopping: threading.Event = field(default_factory=threading.Event)
     arrived: threading.Event = field(default_factory=threading.Event)
     sealed: threading.Event = field(default_factory=threading.Event)
-    queue: Queue[Delivery] = field(default_factory=lambda: Queue(QUEUE_MAX))
+    queue: deque[Delivery] = field(default_factory=deque)
+    filled: threading.Event = field(default_factory=threading.Event)
     news: list[tuple[Plan, Signers]] = field(default_factory=list)
 
     def pause(self, seconds: float) -> bool:
@@ -63,12 +63,20 @@ class Shared:
 
     def enqueue(self, delivery: Delivery) -> None:
         """Put into the queue, waiting while it is full; called by paho's thread."""
-        while not self.stopping.is_set():
-            try:
-                self.queue.put(delivery, timeout=IDLE_SECONDS)
-            except Full:
-                continue
-            return
+        while len(self.queue) >= QUEUE_MAX:
+            if self.stopping.wait(IDLE_SECONDS):
+                return
+        self.queue.append(delivery)
+        if not self.filled.is_set():
+            self.filled.set()
+
+    def take(self) -> list[Delivery]:
+        """Return what is in the queue, waiting a little for the first."""
+        if not self.queue:
+            self.filled.clear()
+            if not self.queue:  # or it was filled in between
+                self.filled.wait(IDLE_SECONDS)
+        return [self.queue.popleft() for _ in range(min(len(self.queue), KEEP_BATCH_MAX))]
 
 
 def keep(shared: Shared, acknowledge: Callable[[Sequence[Delivery]], int]) -> None:
@@ -92,7 +100,7 @@ def _keep_with(
     acknowledge: Callable[[Sequence[Delivery]], int],
 ) -> None:
     pulse = shared.pulse
-    while not (shared.stopping.is_set() and shared.queue.empty()):
+    while not (shared.stopping.is_set() and not shared.queue):
         pulse.beat("keeper")
         room = spool.look(pulse.clock.wall_us())
         pulse.show(spooled=spool.spooled)
@@ -104,7 +112,7 @@ def _keep_with(
             continue
         if room is Room.REFUSE:
             shared.pause(REFUSE_PAUSE_SECONDS)
-        batch = _take(shared.queue)
+        batch = shared.take()
         if not batch:
             continue
         if not _settle_batch(shared, keeper, batch, is_refused=room is Room.REFUSE):
@@ -149,20 +157,6 @@ def _refusal(arrivals: Sequence[Arrival], now_us: int) -> Arrival:
         topics=dict(Counter(one.topic for one in arrivals)),
     )
     return Arrival(QUOTA_TOPIC, msgspec.json.encode(said), now_us)
-
-
-def _take(waiting: Queue[Delivery]) -> list[Delivery]:
-    """Return what is in the queue, waiting a little for the first."""
-    try:
-        batch = [waiting.get(timeout=IDLE_SECONDS)]
-    except Empty:
-        return []
-    while len(batch) < KEEP_BATCH_MAX:
-        try:
-            batch.append(waiting.get_nowait())
-        except Empty:
-            break
-    return batch
 
 
 def process(shared: Shared) -> None:

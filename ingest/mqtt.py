@@ -56,6 +56,8 @@ _GRANTS = frozenset(
         "SharedSubscriptionAvailable",
     }
 )
+# What an object without a property has; its own `isEmpty` takes longer than to keep a message.
+_NO_PROPERTIES = len(vars(Properties(PacketTypes.PUBLISH)))  # type: ignore[no-untyped-call]
 _PUBACK = 0x40
 _PUBACK_PACKET = struct.Struct("!BBH")
 
@@ -350,7 +352,9 @@ class Subscriber:
 
 def _properties(found: Any) -> bytes:
     """Return the properties of a message as JSON, nothing where there are none."""
-    return b"" if found is None or found.isEmpty() else encode_json(found.json())
+    if found is None or len(vars(found)) == _NO_PROPERTIES:
+        return b""
+    return encode_json(found.json())
 
 
 def check_client_id(text: str) -> str:

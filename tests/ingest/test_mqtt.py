@@ -1,5 +1,6 @@
 """The live gateway against a real broker: kept before acknowledged, across every restart."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from ingest.daemon import Gateway, GatewayRun
 from ingest.database import SpoolError
@@ -94,6 +97,31 @@ def test_each_message_becomes_one_event_also_those_sent_while_it_was_away(
         health = read_health(settings.folder)
         assert (health.messages, health.faults) == (151, 1)
         assert len(set(tags(ledger))) == len(tags(ledger)) == 150
+
+
+def test_the_properties_of_a_message_are_kept_with_it(
+    mosquitto: Broker, tmp_path: Path
+) -> None:
+    settings = make_folder(tmp_path / "g")
+    with (
+        serving() as ledger,
+        publisher(mosquitto) as client,
+        gateway(settings, mosquitto, ledger),
+    ):
+        said = Properties(PacketTypes.PUBLISH)
+        said.ContentType = "application/json"
+        said.UserProperty = ("reader", "dock-1")
+        client.publish("gate/r", read_payload(0, 0), qos=1, properties=said)
+        publish(client, 1, 1)
+        wait_until(lambda: read_health(settings.folder).messages == 2, "both are kept")
+    with Inbox(settings.folder) as inbox:
+        first, second = [one for one in inbox.load_after(0, 9) if one.topic == "gate/r"]
+    assert json.loads(first.properties) == {
+        "ContentType": "application/json",
+        "UserProperty": [["reader", "dock-1"]],
+    }
+    assert second.properties == b""
+    assert 0 < first.monotonic_us < second.monotonic_us
 
 
 def test_what_the_disk_refuses_is_not_acknowledged_and_comes_again(
