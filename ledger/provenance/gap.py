@@ -10,7 +10,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ledger.provenance.span import Moment
+from ledger.provenance.span import FIRST, LAST, Moment
 
 NO_EVENTS = "no_events"
 NO_ORIGIN = "no_origin"
@@ -65,11 +65,12 @@ class Gap:
 
 
 def in_order(gaps: Iterable[Gap]) -> list[Gap]:
-    """Return the gaps once each, in the order of time, kind and thing."""
+    """Return the gaps once each, in the order of time, kind and thing: in one order only."""
     return sorted(set(gaps), key=_order)
 
 
-def _order(gap: Gap) -> tuple[int, str, str, tuple[str, ...], str]:
+def _order(gap: Gap) -> tuple[object, ...]:
     start = gap.start or gap.end
     at_us = start[0] if start is not None else 0
-    return at_us, gap.kind, gap.thing, gap.between, gap.why
+    what = (gap.kind, gap.thing, gap.between, gap.why)
+    return at_us, *what, gap.start or FIRST, gap.end or LAST
