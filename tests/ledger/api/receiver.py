@@ -11,6 +11,11 @@ from typing import Any
 WAIT_S = 40.0
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 512  # a hundred subscribers come at once
+    daemon_threads = True
+
+
 @dataclass
 class Delivery:
     headers: dict[str, str]
@@ -37,8 +42,7 @@ class Receiver:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
