@@ -99,11 +99,13 @@ class Erasures:
         return min(self._named) >> 17 if self._named else None
 
     def check_named(
-        self, rows: Iterable[Sequence[object]], source_of: SourceOf
+        self, rows: Iterable[Sequence[object]], source_of: SourceOf, *, signed_size: int
     ) -> Iterator[Finding]:
         """Yield the events that are kept although a notice of their erasure is logged.
 
         `rows` are those of `event` (idx, position, commitment, data) from `lowest_named` on.
+        A notice that the newest checkpoint, of `signed_size`, does not cover yet is so new that
+        the erasure may be under way: that is a remark.
         """
         for index, position, _, data in rows:
             if data is None or not isinstance(index, int) or not isinstance(position, int):
@@ -115,7 +117,8 @@ class Erasures:
                 continue
             source = source_of(index)
             if source is not None and _may_erase(notice, source):
-                yield _kept(index, position, notice.entry)
+                is_new = notice.entry >= signed_size
+                yield _kept(index, position, notice.entry, is_new=is_new)
 
     def _take_named(self, place: int, notice: _Notice) -> None:
         if place in self._named or len(self._named) < self._named_max:
@@ -138,7 +141,7 @@ def _may_erase(notice: _Notice, source: Source) -> bool:
     return notice.source[0] == iss and (notice.role == _ITS_PARTYS or notice.source[1] == kid)
 
 
-def _kept(index: int, position: int, notice: int) -> Finding:
+def _kept(index: int, position: int, notice: int, *, is_new: bool) -> Finding:
     return Finding(
         check=11,
         index=index,
@@ -151,4 +154,5 @@ def _kept(index: int, position: int, notice: int) -> Finding:
         todo="Ask the operator to erase it (a restart of the server does), and where else it "
         "is kept.",
         breach=True,
+        remark=is_new,
     )

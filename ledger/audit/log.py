@@ -345,7 +345,7 @@ class LogAudit:
                     yield from lookup.finish()
             if "event" in evidence.tables:
                 yield from self._events.finish()
-                yield from self._check_named()
+                yield from self._check_named(roots.newest_size)
             yield from self._statements.finish(int(self.tree.size) - 1)
         if self.checks_documents:
             rows = chain.from_iterable(evidence.batches("document"))
@@ -357,13 +357,14 @@ class LogAudit:
             self.summary.story_left_out = self._story.left_out
         self._sum_up(roots)
 
-    def _check_named(self) -> Iterator[Finding]:
+    def _check_named(self, signed_size: int) -> Iterator[Finding]:
         """Look once more at the events that notices name and that were not seen erased."""
         erasures = self._events.erasures
         lowest = erasures.lowest_named
         if lowest is not None:
             rows = chain.from_iterable(self._evidence.batches("event", lowest))
-            yield from erasures.check_named(rows, self._statements.source_of)
+            source_of = self._statements.source_of
+            yield from erasures.check_named(rows, source_of, signed_size=signed_size)
 
     @property
     def checks_documents(self) -> bool:

@@ -82,11 +82,23 @@ def captures(
 
 
 def make_one(parts: tuple[bytes | None, ...], seq: int, at: int) -> tuple[Hash, bytes]:
-    """Return commitment and bytes of an event that no other is like."""
-    number = b"%012d" % (seq * 1000 + at)
-    key = sha256(number).digest()
-    identity = b'{"eventID":"urn:uuid:00000000-0000-8000-8000-%b"}' % number
-    own = (identity, *parts[1:])
+    """Return commitment and bytes of an event that no other is like.
+
+    Identity, thing, time and what was received differ from event to event; what, where and
+    why a gate does it does not.
+    """
+    number = seq * 1000 + at
+    key = sha256(b"%012d" % number).digest()
+    evidence = sha256(key).hexdigest().encode()
+    own = (
+        b'{"eventID":"urn:uuid:00000000-0000-8000-8000-%012d"}' % number,
+        parts[1],
+        b'{"action":"OBSERVE","epcList":["urn:epc:id:sgtin:9506000.013435.%d"]}' % number,
+        b'{"eventTime":"2026-01-%02dT%02d:%02d:%02dZ","eventTimeZoneOffset":"+00:00"}'
+        % (seq // 86400 % 28 + 1, seq // 3600 % 24, seq // 60 % 60, seq % 60),
+        *parts[4:7],
+        b'{"tagtrail:evidence":{"messages":%d,"root":"%b"}}' % (seq % 40 + 1, evidence),
+    )
     return commit_parts(key, own), encode_event(WholeEvent(key, own))
 
 
