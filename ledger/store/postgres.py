@@ -47,7 +47,6 @@ _WRITER = (
     "SET synchronous_commit = on",
     "SET statement_timeout = 0",
     "SET lock_timeout = '30s'",
-    "SET idle_session_timeout = 0",
     "SET idle_in_transaction_session_timeout = 0",
     # So that the lock of a writer whose machine is gone is free after about 20 seconds.
     "SET tcp_keepalives_idle = 5",

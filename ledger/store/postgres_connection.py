@@ -55,7 +55,12 @@ def connect(
         connection.adapters.register_dumper(str, _TextDumper)
         connection.adapters.register_loader("text", _TextLoader)
         connection.cursor_factory = psycopg.RawCursor
-        lines = (f'SET search_path = "{schema}"', "SET jit = off", *settings)
+        lines = (
+            f'SET search_path = "{schema}"',
+            "SET jit = off",
+            "SET idle_session_timeout = 0",
+            *settings,
+        )
         connection.execute("; ".join(lines).encode())
     except psycopg.Error as error:
         connection.close()

@@ -36,7 +36,7 @@ from ledger.store.batch import Receipt
 from ledger.store.database import Where
 from ledger.store.index import open_index
 from ledger.store.log import Log
-from ledger.store.sequencer import Answer, Sequencer
+from ledger.store.sequencer import Answer, Sequencer, SequencerLimits
 from tests.bench.workload import Work
 from tests.crash.faulty_vfs import FaultyVfs, load_library
 from tests.ledger.store.parties import World
@@ -84,9 +84,9 @@ def measure_append(work: Work, *, index: bool) -> Measured:
         return measured
 
 
-def append_all(log: Log, work: Work) -> Measured:
+def append_all(log: Log, work: Work, limits: SequencerLimits | None = None) -> Measured:
     """Submit group after group with at most six under way; return what it took."""
-    sequencer = Sequencer(log)
+    sequencer = Sequencer(log, limits)
     waits: list[float] = []
     under_way: list[Future[list[Answer]]] = []
     written, cpu, began = bytes_written(), time.process_time(), time.perf_counter()
