@@ -194,6 +194,8 @@ class SensorRule:
 class ReaderRule:
     """What is expected of the reader, or of the bridge, that publishes on `topics`.
 
+    `is_numbered` says that it numbers its events without holes, so that a hole is a loss.
+
     It is silent after two `heartbeat_us` without a message (0: nothing is expected). Event
     numbers may come out of order within `grace_us`. Fewer than `messages_min` messages a minute
     are an alarm; none of that is about tags: a gate where nothing passes is no fault. With
@@ -206,6 +208,7 @@ class ReaderRule:
     grace_us: int
     messages_min: int
     skew_max_us: int
+    is_numbered: bool = False
     event_numbers: bool = False
 
 

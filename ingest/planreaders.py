@@ -33,6 +33,7 @@ def parse_reader(table: Table) -> ReaderRule:
         grace_us=table.number("grace_s", _GRACE_S, _GRACE_BOUNDS) * 1_000_000,
         messages_min=table.number("messages_per_minute_min", 0, _RATE_BOUNDS),
         skew_max_us=table.number("skew_max_s", _SKEW_S, _SKEW_BOUNDS) * 1_000_000,
+        is_numbered=table.flag("numbered", default=False),
         event_numbers=table.flag("event_numbers", default=False),
     )
     table.close()

@@ -113,7 +113,10 @@ class Roster:
         found += watch.take_message(name, state, rule, message, sources)
         repeats = 0
         for vital in vitals:
-            more, is_repeat = watch.take_vital(name, state, vital, message, sources)
+            is_counted = vital.boot is not None or (rule is not None and rule.is_numbered)
+            more, is_repeat = watch.take_vital(
+                name, state, vital, message, sources, is_counted=is_counted
+            )
             found += more
             repeats += is_repeat
         if state.refused is not None or state.counters:

@@ -3,7 +3,8 @@
 Each reader is watched by itself: the reader that the plan names for a topic, else the topic.
 What is found missing becomes a *notice*, which the gateway signs into the ledger as a gap.
 
-    0 event numbers   a number that did not come within the reader's grace
+    0 event numbers   a number that did not come within the reader's grace, where the reader
+                      has a boot counter or the plan says that it counts without holes
     1 reader drops    the reader's own count of what it lost grew
     2 silence         no message for two heartbeats: once when it shows, once when it ends
     3 quota           messages that this gateway refused, from its own `$quota` message
@@ -111,9 +112,18 @@ def take_message(
 
 
 def take_vital(
-    name: str, state: WatchState, vital: Vital, message: Message, sources: Sources
+    name: str,
+    state: WatchState,
+    vital: Vital,
+    message: Message,
+    sources: Sources,
+    *,
+    is_counted: bool,
 ) -> tuple[list[Notice], bool]:
-    """Take what the reader says of itself; True where all of its event numbers came before."""
+    """Take what the reader says of itself; True where all of its event numbers came before.
+
+    Only where they are counted without holes (`is_counted`) is a hole in them a loss.
+    """
     found: list[Notice] = []
     if vital.state is not None:
         state.said = vital.state
@@ -122,7 +132,7 @@ def take_vital(
     key = vital.reader or ""
     if vital.dropped is not None:
         found += _take_dropped(name, state, vital, message, sources)
-    if vital.number is None:
+    if vital.number is None or not is_counted:
         return found, False
     if key not in state.counters and len(state.counters) >= COUNTERS_MAX:
         return found, False

@@ -27,15 +27,18 @@ name = "dock-1"
 topics = ["gate/#"]
 heartbeat_s = 10
 grace_s = 30
+numbered = true
 """
+COUNTED = '[[reader]]\nname = "r"\ntopics = ["gate/#"]\nnumbered = true\n'
 WATCHED = plan_of(STATION, OBSERVE, READER)
 PLAIN = plan_of(STATION, OBSERVE)
+NUMBERED = plan_of(STATION, OBSERVE, COUNTED)
 
 
 class Bench:
     """A roster fed with numbered messages of one reader, one second apart."""
 
-    def __init__(self, plan: Plan = PLAIN) -> None:
+    def __init__(self, plan: Plan = NUMBERED) -> None:
         self.roster = Roster(plan)
         self.outcome = Outcome(secret=SECRET)
         self.at = T0
@@ -89,6 +92,14 @@ def test_numbers_that_never_come_are_one_gap_after_the_grace() -> None:
     assert (gap.from_us, gap.to_us) == (T0 + 2 * S, T0 + 3 * S)
     assert (gap.party, gap.source) == (DAIRY, READ_POINT)
     assert "3 to 5" in gap.why
+
+
+def test_numbers_of_a_reader_that_nobody_says_counts_are_no_matter() -> None:
+    bench = Bench(PLAIN)
+    bench.hear(1, 2, 6, 900, 7)
+    assert bench.numbers_missing() == 0
+    bench.hear(1, 5, boot="a")  # who counts its starts counts its events
+    assert bench.numbers_missing() == 3
 
 
 def test_numbers_that_come_late_leave_no_gap() -> None:

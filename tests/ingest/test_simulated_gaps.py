@@ -1,0 +1,60 @@
+"""The simulator's faults, through the gateway's meaning: each loss is admitted, no other is."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from device_sim.library import load_scenario
+from device_sim.play import Run, play
+from ingest.drafts import Outcome
+from ingest.planfile import parse_plan
+from ingest.reads import TICK_TOPIC, Message, message_hash
+from ingest.site import Site, encode_tick
+from ingest.watch import QUARANTINE
+from tests.ingest.scene import SECRET
+
+WITH_LOSSES = {"electronics", "luxury"}  # messages cut off, or changed, on their way
+
+
+def messages(run: Run) -> Iterator[Message]:
+    last = 0
+    for n, one in enumerate(run.messages, start=1):
+        last = one.time_us
+        yield Message(
+            id=n,
+            topic=one.topic,
+            payload=one.payload,
+            received_us=one.time_us,
+            sha256=message_hash(one.topic, one.payload),
+        )
+    tick = encode_tick(last + 1, everything=True)
+    yield Message(
+        id=len(run.messages) + 1,
+        topic=TICK_TOPIC,
+        payload=tick,
+        received_us=last + 1,
+        sha256=message_hash(TICK_TOPIC, tick),
+    )
+
+
+@pytest.mark.parametrize("name", ["dairy", "electronics", "stress", "produce", "luxury"])
+def test_each_message_that_could_not_be_read_is_in_a_gap_and_no_gap_is_without_one(
+    name: str,
+) -> None:
+    run = play(load_scenario(name), 7)
+    site, outcome = Site(parse_plan(run.plan_text)), Outcome(secret=SECRET)
+    times: dict[int, int] = {}
+    known: set[int] = set()
+    for message in messages(run):
+        site.take_message(message, outcome)
+        times[message.id] = message.received_us
+        if site.roster._sources_of(message.topic):
+            known.add(message.id)
+    hidden = {n for n, fault in outcome.faults if fault.hides_reads and n in known}
+    gaps = [one for one in outcome.notices if one.what == QUARANTINE]
+    for n in hidden:
+        assert any(one.from_us <= times[n] <= one.to_us for one in gaps), outcome.faults
+    for one in gaps:
+        assert any(one.from_us <= times[n] <= one.to_us for n in hidden), one
+    assert {one.what for one in outcome.notices} <= {QUARANTINE}, outcome.notices[:3]
+    assert bool(gaps) == (name in WITH_LOSSES)
