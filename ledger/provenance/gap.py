@@ -10,7 +10,8 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ledger.provenance.span import FIRST, LAST, Moment
+from ledger.provenance import span
+from ledger.provenance.span import Moment
 
 NO_EVENTS = "no_events"
 NO_ORIGIN = "no_origin"
@@ -73,4 +74,4 @@ def _order(gap: Gap) -> tuple[object, ...]:
     start = gap.start or gap.end
     at_us = start[0] if start is not None else 0
     what = (gap.kind, gap.thing, gap.between, gap.why)
-    return at_us, *what, gap.start or FIRST, gap.end or LAST
+    return at_us, *what, gap.start or span.FIRST, gap.end or span.LAST
