@@ -29,7 +29,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from device_sim.devicekeys import enrol_devices
+from device_sim.devicekeys import enrol_devices, found_ledger
 from device_sim.league import make_scores
 from device_sim.library import list_scenarios, load_scenario, store_performance
 from device_sim.network import draw_network
@@ -61,7 +61,9 @@ Settings = Annotated[
     typer.Option("--set", help="Change a number: --set items=1000."),
 ]
 
-
+Origin = Annotated[
+    str, typer.Option(help="The ledger's origin, for devices that sign for themselves.")
+]
 Speed = Annotated[
     str,
     typer.Option(help="Times as fast as real time, or `max`; `max/8` is over 8 connections."),
@@ -103,10 +105,17 @@ def enrol(
     scenario: ScenarioName,
     folder: Annotated[Path, typer.Option("--dir", help="The ledger's folder.")],
     seed: Seed = 1,
+    origin: Origin = ORIGIN,
 ) -> None:
-    """Enrol the keys of the devices that sign for themselves, each under its party's."""
+    """Enrol the keys of the devices that sign for themselves, each under its party's.
+
+    A folder without a ledger gets one, with the parties of the scenario.
+    """
     loaded = load_scenario(scenario)
-    every = devices(build_world(loaded), seed)
+    world = build_world(loaded)
+    if found_ledger(world, folder, origin):
+        _say(f"made the ledger {origin} in {folder} with {len(world.parties)} parties")
+    every = devices(world, seed)
     new = enrol_devices(every, folder)
     _say(f"{len(every)} devices of {loaded.name} sign for themselves; {new} keys are new here")
 
@@ -124,9 +133,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
     ] = None,
     speed: Speed = "max",
     changes: Settings = None,
-    origin: Annotated[
-        str, typer.Option(help="The ledger's origin, for devices that sign for themselves.")
-    ] = ORIGIN,
+    origin: Origin = ORIGIN,
 ) -> None:
     """Play a scenario into files (--out), a broker (--broker), or both."""
     if broker is None and out is None:

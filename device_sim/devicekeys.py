@@ -2,7 +2,8 @@
 
     tagtrail sim enrol pharma --seed 7 --dir LEDGER
 
-The key files are written to `LEDGER/keys/devices`, under the ledger's own passphrase, and
+A folder that holds no ledger yet gets one, with all parties of the scenario. The key files
+are written to `LEDGER/keys/devices`, under the ledger's own passphrase, and
 enrolled by `tagtrail keys enrol` with the key of the party that the device works for. What
 is enrolled already stays as it is. What survives a kill here: a key that is enrolled has its
 file; a file without an enrolment is enrolled by the next run.
@@ -13,9 +14,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from device_sim.signing import GRADE, Device
+from device_sim.world import World
 from ledger.cose import Ed25519Signer
 from ledger.errors import TagtrailError
 from ledger.keyfile import store_seed
@@ -50,6 +53,17 @@ def enrol_devices(devices: Sequence[Device], folder: Path) -> int:
     return new
 
 
+def found_ledger(world: World, folder: Path, origin: str) -> bool:
+    """Make a ledger in `folder` that admits the parties of a world, unless one is there."""
+    if (folder / _KEYS).is_dir():
+        return False
+    parties = [
+        ("--party", f"{one.id}={one.title}:{one.prefix}") for one in world.parties.values()
+    ]
+    _tagtrail("init", "--dir", folder, "--origin", origin, *chain(*parties))
+    return True
+
+
 def _store(device: Device, folder: Path) -> Path:
     path = folder / _KEYS / _DEVICES / f"{device.name.replace('/', '-')}.key"
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -82,5 +96,6 @@ def _tagtrail(*words: object) -> str:
     command = [sys.executable, "-m", "ledger.cli", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
-        raise EnrolError(f"`tagtrail {words[0]} {words[1]}`: {done.stderr.strip()}")
+        command_line = " ".join(map(str, words[:2]))
+        raise EnrolError(f"`tagtrail {command_line}`: {done.stderr.strip()}")
     return done.stdout

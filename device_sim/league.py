@@ -11,13 +11,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
-from device_sim.devicekeys import enrol_devices
+from device_sim.devicekeys import enrol_devices, found_ledger
 from device_sim.library import load_scenario, scenario_text, store_performance
 from device_sim.play import Performance
 from device_sim.scenario import Scenario
@@ -84,11 +83,7 @@ def score_whole_line(scenario: Scenario, seed: int) -> tuple[ScoreReport, dict[s
         out, ledger = Path(name) / "run", Path(name) / "ledger"
         show = Performance(scenario, seed, ORIGIN)
         store_performance(show, out)
-        parties = [
-            ("--party", f"{one.id}={one.title}:{one.prefix}")
-            for one in show.world.parties.values()
-        ]
-        _tagtrail("init", "--dir", ledger, "--origin", ORIGIN, *chain(*parties))
+        found_ledger(show.world, ledger, ORIGIN)
         enrol_devices(show.devices, ledger)
         told = _tagtrail(
             "gateway", "replay", out / "messages.ndjson",

@@ -4,6 +4,7 @@
 
 * raw reads a second on one core: a dozen tags through a dock gate, against a floor that
   only makes the same tuples out of columns that are there already (median of five, in turns)
+* signed submissions a second of a device that signs, against bare Ed25519 signatures
 * the same reads as bytes of each reader family: reads and megabytes a second, bytes a read
 * a whole run of `dairy`: story, reads, messages
 * memory for 10^6 items (10^4 with --quick): what a process of its own holds once the story
@@ -11,6 +12,7 @@
 """
 
 import argparse
+import dataclasses
 import platform
 import statistics
 import subprocess
@@ -26,8 +28,10 @@ from device_sim.play import play
 from device_sim.radio import hear_pass
 from device_sim.readers import station_messages
 from device_sim.scenario import build_world
-from device_sim.tags import sscc_tag
+from device_sim.signing import Signing
+from device_sim.tags import ITEM_FILTER, sgtin_tag, sscc_tag
 from device_sim.world import SECOND_US, Pass, Read, ReaderModel, Station, Visit
+from ledger.cose import Ed25519Signer
 
 RUNS = 5
 TAGS = 12
@@ -85,7 +89,7 @@ def bench_families(passes: list[Pass]) -> None:
     count = sum(map(len, every))
     station = passes[0].station
     for reader in get_args(ReaderModel):
-        if reader == "none":
+        if reader in {"none", "signed"}:
             continue
         own = type(station)(
             **{name: getattr(station, name) for name in station.__slots__} | {"reader": reader}
@@ -105,6 +109,33 @@ def bench_families(passes: list[Pass]) -> None:
             f"  as {reader:<15}{rate:>12,.0f} reads/s  {rate * size / count / 1e6:>8.0f} MB/s"
             f"  {size / count:>6.0f} bytes/read"
         )
+
+
+def bench_signing(count: int) -> None:
+    """Print how many statements a second a signing device makes, beside bare signatures."""
+    station = dataclasses.replace(dock(), does="sell", reader="signed", profile="till")
+    tag = sgtin_tag("9506000", "013435", 1, ITEM_FILTER)
+    visits = (Visit(tag, 0, 4 * SECOND_US),)
+    every = [
+        Pass(station=station, number=n, start_us=0, end_us=4 * SECOND_US, visits=visits)
+        for n in range(count)
+    ]
+    reads = [hear_pass(one, (), 1) for one in every]
+    key = Ed25519Signer(bytes(32))
+
+    def sign() -> None:
+        signing = Signing(1, "tagtrail.example/bench")
+        for one in reads:
+            signing.sign_pass(station, one)
+
+    def bare() -> None:
+        for _ in reads:
+            key.sign(bytes(200))
+
+    ours = statistics.median(count / cpu_seconds(sign) for _ in range(RUNS))
+    floor = statistics.median(count / cpu_seconds(bare) for _ in range(RUNS))
+    print(f"signed submissions {ours:>12,.0f} /s per core")
+    print(f"  floor: Ed25519   {floor:>12,.0f} /s                  ratio {ours / floor:.2f}")
 
 
 def bench_run() -> None:
@@ -160,6 +191,7 @@ def main() -> None:
     passes = crossings(dock(), 20 if words.quick else 200)
     bench_reads(passes)
     bench_families(passes)
+    bench_signing(50 if words.quick else 500)
     bench_run()
     bench_memory(ITEMS_QUICK if words.quick else ITEMS)
 

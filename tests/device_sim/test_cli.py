@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from device_sim.library import scenario_text
+from device_sim.trials import sound_text
 from ingest.planfile import parse_plan
 from ledger.cli import main
 from tests.optional import Broker
@@ -48,6 +50,18 @@ def test_plan_writes_what_the_gateway_reads(
     text = (tmp_path / "plan.toml").read_text()
     assert capsys.readouterr().out == text
     assert parse_plan(text).name == "dairy"
+
+
+def test_enrol_makes_a_ledger_that_knows_the_devices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = sound_text(scenario_text("dairy"), signed=True)
+    (tmp_path / "dairy.toml").write_text(text)
+    assert tagtrail("enrol", str(tmp_path / "dairy.toml"), "--dir", str(tmp_path / "shop")) == 0
+    assert "1 keys are new" in capsys.readouterr().err
+    assert [one.name for one in (tmp_path / "shop/keys/devices").iterdir()] == [
+        "market-till.key"
+    ]
 
 
 def test_run_writes_messages_truth_and_plan(tmp_path: Path) -> None:
