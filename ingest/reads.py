@@ -105,7 +105,7 @@ class Sighting:
     number: int | None = None
 
 
-class Read(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Read(msgspec.Struct, frozen=True, gc=False):
     """One tag sighting: `epc` is a pure identity URN, or `urn:epc:raw:…` for other tags.
 
     `time_us` is by the clock that `time_source` names, uncorrected. The rest is as in

@@ -175,7 +175,7 @@ class Roster:
             if not everything:
                 self._states[name] = WatchState(now_us)
                 self._changed.add(name)
-        for name, state in self._states.items():
+        for name, state in sorted(self._states.items(), key=lambda item: item[0]):
             own = self._rules.get(name)
             due_us = watch.due_us(state, own)
             if due_us is None or (now_us < due_us and not everything):

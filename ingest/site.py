@@ -252,16 +252,15 @@ class Site:
 
     def _take_tick(self, tick: _Tick, outcome: Outcome) -> None:
         self._take_batches(self.clocks.settle(tick.time_us, everything=tick.all), outcome)
-        for name, state in self._station_states.items():
+        # By name, so that the order is the same after a restart.
+        for name in sorted(self._station_states):
+            state = self._station_states[name]
             if stations.take_tick(
-                self._stations[name],
-                state,
-                tick.time_us,
-                everything=tick.all,
-                outcome=outcome,
+                self._stations[name], state, tick.time_us, everything=tick.all, outcome=outcome
             ):
                 self._changed.add(f"station:{name}")
-        for name, sensor in self._sensor_states.items():
+        for name in sorted(self._sensor_states):
+            sensor = self._sensor_states[name]
             rule = self._rules[name]
             idle = tick.all or tick.time_us - sensor.received_us >= rule.idle_us
             if sensor.samples and idle:

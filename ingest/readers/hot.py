@@ -28,13 +28,16 @@ from ingest.readers.fields import (
     parse_pc,
 )
 from ingest.readers.tagmemory import epc_of_memory
+from ingest.readers.zebra import SEEN_MAX
 from ingest.reads import ITEMS_PER_MESSAGE_MAX, Read, TimeSource
 from ledger.errors import ParseError
 
 KEPT_MAX = 65_536
 _SNIFFED = 400
 _READER = TimeSource.READER
-_SECONDS, _FRACTION = 19, 20
+_FRACTION = 20
+_ZULU = frozenset({"Z", "+0000"})
+_MODES = frozenset({"CUSTOM", "SIMPLE", "INVENTORY", "PORTAL", "CONVEYOR", "SimpleTagEvent"})
 
 Found = tuple[list[Read], list[int] | None]
 Number = int | float | None
@@ -150,26 +153,14 @@ def _zebra(events: Sequence[_Zebra]) -> Found | None:
     reads, numbers = [], []
     for one in events:
         tag = one.data
-        seen, rssi = tag.reads, tag.peakRssi
-        if (
-            tag.format != "epc"
-            or seen < 1
-            or not _is_port(tag.antenna)
-            or not _is_tag(one.type)
-        ):
+        seen, rssi, port = tag.reads, tag.peakRssi, tag.antenna
+        if tag.format != "epc" or not 1 <= seen <= SEEN_MAX or one.type not in _MODES:
             return None
-        at = _instant(one.timestamp)
-        reads.append(
-            Read(
-                epc=_epc(tag.idHex, tag.PC),
-                time_us=at[0],
-                time_source=_READER,
-                antenna=tag.antenna,
-                rssi_cdbm=None if rssi is None else _dbm(rssi),
-                ns=at[1],
-                seen=seen,
-            )
-        )
+        if port is not None and not 0 <= port <= ANTENNA_MAX:
+            return None
+        at, ns = _instant(one.timestamp)
+        dbm = None if rssi is None else _dbm(rssi)
+        reads.append(Read(_epc(tag.idHex, tag.PC), at, _READER, port, dbm, ns, seen))
         if tag.eventNum is not None:
             numbers.append(tag.eventNum)
     if not numbers:
@@ -188,12 +179,12 @@ def _impinj(events: Sequence[_Impinj]) -> Found | None:
         rssi = tag.peak_rssi_cdbm
         reads.append(
             Read(
-                epc=_impinj_epc(tag.epc_hex, tag.epc, tag.pc),
-                time_us=time_us,
-                time_source=_READER,
-                antenna=tag.antenna_port,
-                rssi_cdbm=None if rssi is None else cdbm(rssi, 1),
-                ns=ns,
+                _impinj_epc(tag.epc_hex, tag.epc, tag.pc),
+                time_us,
+                _READER,
+                tag.antenna_port,
+                None if rssi is None else cdbm(rssi, 1),
+                ns,
                 source=one.hostname,
             )
         )
@@ -210,12 +201,12 @@ def _smart(batches: Sequence[_Smart]) -> Found | None:
             rssi = tag.peak_rssi
             reads.append(
                 Read(
-                    epc=_epc(tag.epc, None),
-                    time_us=time_us,
-                    time_source=_READER,
-                    antenna=tag.antenna_port,
-                    rssi_cdbm=None if rssi is None else _dbm(rssi),
-                    ns=ns,
+                    _epc(tag.epc, None),
+                    time_us,
+                    _READER,
+                    tag.antenna_port,
+                    None if rssi is None else _dbm(rssi),
+                    ns,
                     source=batch.reader_name,
                 )
             )
@@ -272,17 +263,15 @@ def _is_port(antenna: int | None) -> bool:
     return antenna is None or 0 <= antenna <= ANTENNA_MAX
 
 
-def _is_tag(kind: str) -> bool:
-    return not kind.startswith("line.") and kind != "tagtrail.submission/v1"
-
-
 def _instant(text: int | str) -> tuple[int, int]:
     """Return an instant in microseconds, and the nanoseconds beyond; of a clock that is set."""
-    if isinstance(text, str) and text[_SECONDS:_FRACTION] == ".":
-        end = 23 if text[23:] in {"Z", "+0000"} else 26 if text[26:] == "Z" else 0
-        if end and (digits := text[_FRACTION:end]).isdigit() and digits.isascii():
-            scale = 1_000 if end == 23 else 1  # noqa: PLR2004  # milliseconds
-            return _second(text[:_SECONDS]) + int(digits) * scale, 0
+    if isinstance(text, str):
+        if text[23:] in _ZULU:
+            digits, scale = text[_FRACTION:23], 1_000
+        else:
+            digits, scale = text[_FRACTION:26] if text[26:] == "Z" else "", 1
+        if digits.isdigit() and digits.isascii():
+            return _second(text[:_FRACTION]) + int(digits) * scale, 0
     time_us, ns = divmod(parse_instant_ns(text, ""), 1_000)
     if time_us < CLOCK_SET_US:
         raise ParseError("", "a clock that was never set goes the long way")
@@ -291,7 +280,8 @@ def _instant(text: int | str) -> tuple[int, int]:
 
 @lru_cache(maxsize=KEPT_MAX)
 def _second(text: str) -> int:
-    time_us = parse_instant_ns(f"{text}Z", "") // 1_000
+    """Return the instant of a time that is cut off behind its point."""
+    time_us = parse_instant_ns(f"{text}0Z", "") // 1_000
     if time_us < CLOCK_SET_US:
         raise ParseError("", "a clock that was never set goes the long way")
     return time_us

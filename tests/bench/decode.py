@@ -22,7 +22,7 @@ from ingest.reads import Message, message_hash
 from ingest.site import Site
 from tests.ingest.scene import OBSERVE, SECRET, STATION, T0, hex_of, plan_of
 
-TAGS, BATCH = 300, 100
+TAGS, BATCH, PASS_READS = 40, 100, 2_000  # 50 reads a tag and pass, as at a real gate
 SHAPES = ("zebra", "impinj", "smartreader", "llrp", "plain")
 
 
@@ -63,7 +63,7 @@ def one_read(shape: str, n: int, at_us: int) -> dict[str, object]:
 
 
 def messages_of(shape: str, count: int, size: int) -> list[Message]:
-    """Return `count` messages of `size` reads, 2 ms apart, with a pause after each second."""
+    """Return `count` messages of `size` reads, 2 ms apart, with a pause between passes."""
     found = []
     at_us = T0
     for number in range(count):
@@ -71,7 +71,7 @@ def messages_of(shape: str, count: int, size: int) -> list[Message]:
         for n in range(size):
             at_us += 2_000
             reads.append(one_read(shape, number * size + n, at_us))
-        if number * size % 500 < size:
+        if number * size % PASS_READS < size:
             at_us += 5_000_000
         body: object = reads if size > 1 else reads[0]
         if shape == "smartreader":
