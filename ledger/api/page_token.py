@@ -25,7 +25,7 @@ TOKEN_CHARS_MAX = 128
 
 def digest_question(pairs: Iterable[tuple[str, str]]) -> bytes:
     """Return what binds a token to a question: its path and parameters in any order."""
-    text = "\n".join(f"{len(name)} {name} {value}" for name, value in sorted(pairs))
+    text = "".join(f"{len(name)} {len(value)} {name}{value}" for name, value in sorted(pairs))
     return sha256(text.encode(errors="surrogatepass")).digest()[:8]
 
 

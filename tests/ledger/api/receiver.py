@@ -39,10 +39,12 @@ class Receiver:
     answer: Callable[[int], int | bytes] = lambda _: 204
     deliveries: list[Delivery] = field(default_factory=list)
     slow_s: float = 0.0
+    port: int = 0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", self.port), self._handler())
+        self.port = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -50,7 +52,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/callback"
+        return f"http://127.0.0.1:{self.port}/callback"
 
     def close(self) -> None:
         self._server.shutdown()

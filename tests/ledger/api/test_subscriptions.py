@@ -158,10 +158,9 @@ def test_a_receiver_that_answers_twice_acknowledges_once(
 def test_a_receiver_that_was_away_and_a_killed_server_lose_nothing(
     served: Served, receiver: Receiver
 ) -> None:
-    url = receiver.url
-    receiver.close()
     served.name("all")
-    one = served.subscribe("all", url)
+    one = served.subscribe("all", receiver.url)
+    receiver.close()
     wanted = served.capture(5)
     deadline = time.monotonic() + ANSWER_S
     while "tagtrail:lastError" not in served.subscription("all", one["subscriptionID"]):
@@ -169,18 +168,18 @@ def test_a_receiver_that_was_away_and_a_killed_server_lose_nothing(
         time.sleep(0.05)
     before = served.subscription("all", one["subscriptionID"])
     assert before["minRecordTime"] == one["minRecordTime"]
+    assert "lastNotifiedAt" not in before
     served.kill()
     served.start()
-    again = Receiver()
+    wanted += served.capture(2)
+    again = Receiver(port=receiver.port)
     try:
-        # The receiver is back, under another address: the subscription is made anew from then.
-        served.subscribe("all", again.url, initialRecordTime=one["minRecordTime"])
-        wanted += served.capture(2)
         assert again.await_acknowledged(len(wanted)) == wanted
     finally:
         again.close()
-    kept = served.request("GET", "/queries/all/subscriptions").json()
-    assert one["subscriptionID"] in [each["subscriptionID"] for each in kept]
+    after = served.subscription("all", one["subscriptionID"])
+    assert after["minRecordTime"] > before["minRecordTime"]
+    assert "tagtrail:lastError" not in after
 
 
 def test_a_slow_receiver_delays_nobody_else(served: Served, receiver: Receiver) -> None:
