@@ -35,6 +35,9 @@ _KEEPALIVES: dict[str, object] = {
 _MARK = re.compile(r"\?(\d*)")
 
 
+_ALWAYS = ("SET jit = off", "SET idle_session_timeout = 0")
+
+
 def connect(
     url: str, schema: str, *, passfile: Path | None = None, settings: Sequence[str] = ()
 ) -> "psycopg.Connection[Any]":
@@ -55,12 +58,7 @@ def connect(
         connection.adapters.register_dumper(str, _TextDumper)
         connection.adapters.register_loader("text", _TextLoader)
         connection.cursor_factory = psycopg.RawCursor
-        lines = (
-            f'SET search_path = "{schema}"',
-            "SET jit = off",
-            "SET idle_session_timeout = 0",
-            *settings,
-        )
+        lines = (f'SET search_path = "{schema}"', *_ALWAYS, *settings)
         connection.execute("; ".join(lines).encode())
     except psycopg.Error as error:
         connection.close()

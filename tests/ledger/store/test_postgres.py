@@ -1,5 +1,6 @@
 """What only PostgreSQL has: roles, a lock on a connection, collations, servers that go away."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -226,8 +227,9 @@ def test_what_a_role_or_database_says_of_durability_does_not_count(world: World)
     with as_owner(world.folder) as owner:
         owner.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
         owner.execute(f"ALTER ROLE {name}_service SET statement_timeout = '30s'")
-        owner.execute(f"ALTER ROLE {name}_service SET idle_session_timeout = 1")
+        owner.execute(f"ALTER ROLE {name}_service SET idle_session_timeout = '300ms'")
     log = world.open()
+    time.sleep(0.6)
     with log._database.lend() as connection:
         for setting, value in (("synchronous_commit", "on"), ("statement_timeout", "0")):
             assert connection.execute(f"SHOW {setting}").fetchone() == (value,)
