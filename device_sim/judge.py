@@ -308,9 +308,7 @@ class _Case:
                     for one in truth
                     if one.to_us is not None and one.what == canonical_key(claimed)
                 ]
-                blind = name == "container" and any(
-                    known.was_missed(at_us, canonical_key(claimed)) for at_us in ends
-                )
+                blind = any(known.was_missed(at_us, canonical_key(claimed)) for at_us in ends)
                 yield Finding(self.item.epc, "state", "unknowable" if blind else "wrong", what)
 
     def _rows(self, part: str, thing: Thing) -> Iterator[Row]:

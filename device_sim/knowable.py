@@ -26,10 +26,12 @@ class Knowable:
         self.heard_us = max((one.to_us for one in self._heard()), default=thing.made_us)
 
     def is_unheard(self) -> bool:
-        """Tell whether each read that names the thing itself was missed."""
-        crossed = self._facts.crossed.get(self._thing.key, ())
-        missed = self._facts.missed.get(self._thing.key, ())
-        return bool(crossed) and all(one in missed for one in crossed)
+        """Tell whether each read that names the thing itself was missed, or told of nothing."""
+        key = self._thing.key
+        crossed, missed = self._facts.crossed.get(key, ()), self._facts.missed.get(key, ())
+        return bool(crossed) and all(
+            one in missed or self._was_packed_unheard(key, one) for one in crossed
+        )
 
     def was_missed(self, at_us: int, *others: str) -> bool:
         """Tell whether a read that tells of the thing at that time was missed.
@@ -66,8 +68,16 @@ class Knowable:
         for holder in (During(self._thing.key, 0, None), *self._known):
             missed = self._facts.missed.get(holder.what, ())
             for one in self._facts.crossed.get(holder.what, ()):
-                if one not in missed and holder.meets(one.to_us, one.to_us, 0):
+                mute = one in missed or self._was_packed_unheard(holder.what, one)
+                if not mute and holder.meets(one.to_us, one.to_us, 0):
                     yield one
+
+    def _was_packed_unheard(self, key: str, crossing: Crossing) -> bool:
+        """Tell whether what a thing was packed into went unheard: then no event tells of it."""
+        return any(
+            one.from_us == crossing.to_us and crossing in self._facts.missed.get(one.what, ())
+            for one in self._facts.inside.get(key, ())
+        )
 
     def _known_holders(self) -> Iterator[During]:
         """Yield what the thing was in, at any depth, where it was heard that it got there."""

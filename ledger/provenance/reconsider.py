@@ -107,8 +107,8 @@ def _parted(sign: Node, relation: Relation, journey: Journey, told: Sequence[Tol
         proofs = (one.node for one in told if relation.child in one.node.event.child_epcs)
         seen = [n.moment for n in proofs if n.event.parent_id == relation.parent]
         return max((m for m in seen if m < sign.moment), default=together)
-    stays = [stay.start for stay in journey.stays if stay.start <= sign.moment]
-    return max(stays, default=together)
+    known = (stay for stay in journey.stays if stay.place is not None)
+    return max((one.start for one in known if one.start <= sign.moment), default=together)
 
 
 def _cut(thing: Thing, path: tuple[str, ...], span: Span) -> None:

@@ -64,6 +64,14 @@ def test_a_run_that_misses_one_read_in_twenty_says_nothing_wrong(name: str) -> N
     assert [one for one in said.findings if one.verdict in {"wrong", "silent"}] == []
 
 
+def test_what_left_its_case_unseen_and_what_was_packed_unheard_is_doubted() -> None:
+    scenario = load_scenario("electronics", ["items=24"])
+    scenario = msgspec.structs.replace(missing(scenario, 0.12), fault=())
+    for seed in (2, 4, 6):
+        said = report(scenario, seed)
+        assert [one for one in said.findings if one.verdict in {"wrong", "silent"}] == [], seed
+
+
 def all_variants(name: str) -> Iterator[str]:
     return (title for title, _ in variants(load_scenario(name)))
 

@@ -60,6 +60,17 @@ def test_an_item_that_is_sold_has_left_its_case_at_the_shop_at_the_latest() -> N
     assert [one["precision"] for one in later] == ["possible"]
 
 
+def test_a_sale_that_names_no_location_leaves_the_time_of_parting_as_open() -> None:
+    source = delivered()
+    source.capture(sold("3 10:00", readPoint=f"{AT_STORE}/254/till"), iss=STORE)
+    answer = ask(source, item(1))
+    rows = [one for one in answer["containment"] if one["parent"] == case(1)]
+    assert [(one["precision"], one["from"][8:16]) for one in rows] == [
+        ("exact", "01T09:00"),
+        ("possible", "02T12:00"),
+    ]
+
+
 def test_an_item_that_turns_up_where_its_case_never_was_left_it_nobody_knows_when() -> None:
     source = delivered()
     source.capture(sold("3 10:00", bizLocation=AT_CENTRE), iss=CENTRE)
