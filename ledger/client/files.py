@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from ledger.audit.index import EVENT_COLUMNS
 from ledger.audit.trustfile import TRUST_BYTES_MAX, TRUST_NAME
-from ledger.client.reading import find_url, read_bounded
+from ledger.client.reading import UnreadableError, find_url, read_bounded
 from ledger.client.sqlitefile import ReadOnlyDatabase, Row
 from ledger.tlog.merkle import HASH_SIZE
 from ledger.tlog.tiles import ENTRY_BYTES_MAX
@@ -181,10 +181,7 @@ def open_database(url: str) -> EvidenceRows:
 
     `signed.db` and `trust.toml` are files of the ledger's folder, and not in there.
     """
-    from ledger.client.server import ReadOnlySchema  # noqa: PLC0415 - only where it is used
-
-    schema = EVIDENCE_NAME.removesuffix(".db")
-    return EvidenceRows(ReadOnlySchema(None, url, schema, _EVIDENCE_TABLES))
+    return EvidenceRows(_open_schema(None, url, EVIDENCE_NAME, _EVIDENCE_TABLES))
 
 
 class IndexFiles:
@@ -198,10 +195,7 @@ class IndexFiles:
         if isinstance(where, Path):
             self._index = _open_rows(where, INDEX_NAME, _INDEX_TABLES)
             return
-        from ledger.client.server import ReadOnlySchema  # noqa: PLC0415 - only where it is used
-
-        schema = INDEX_NAME.removesuffix(".db")
-        self._index = ReadOnlySchema(None, where, schema, _INDEX_TABLES)
+        self._index = _open_schema(None, where, INDEX_NAME, _INDEX_TABLES)
 
     def close(self) -> None:
         """Close the file."""
@@ -240,8 +234,20 @@ def _open_rows(
     url = find_url(folder)
     if url is None:
         return ReadOnlyDatabase(folder / name, tables, indexes=name == INDEX_NAME)
-    from ledger.client.server import ReadOnlySchema  # noqa: PLC0415 - only where it is used
+    return _open_schema(folder, url, name, tables)
 
+
+def _open_schema(
+    folder: Path | None, url: str, name: str, tables: frozenset[str]
+) -> "ReadOnlySchema":
+    """Open the schema that stands for the file `name`; the extra for it may be missing."""
+    try:
+        from ledger.client.server import ReadOnlySchema  # noqa: PLC0415 - only where it is used
+    except ModuleNotFoundError as error:
+        why = (
+            "its rows are in PostgreSQL, which needs psycopg: pip install 'tagtrail[postgres]'"
+        )
+        raise UnreadableError(folder or "the database", why) from error
     return ReadOnlySchema(folder, url, name.removesuffix(".db"), tables)
 
 

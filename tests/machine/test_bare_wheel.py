@@ -158,3 +158,15 @@ def test_what_needs_more_says_what_to_install(bare: Path) -> None:
     done = offline(bare / "tagtrail", "serve", "--dir", "/nowhere")
     assert done.returncode != 0
     assert "pip install 'tagtrail[server" in done.stderr + done.stdout
+
+
+def test_a_database_needs_an_extra_that_is_named(bare: Path, evidence: Path) -> None:
+    url = "postgresql://127.0.0.1:1/ledger"
+    done = offline(bare / "tagtrail", "verify", url)
+    assert done.returncode == 4
+    assert "tagtrail[postgres]" in done.stderr
+    (evidence / "elsewhere").mkdir()
+    (evidence / "elsewhere" / "database.toml").write_text(f'url = "{url}"\n')
+    done = offline(bare / "tagtrail", "verify", evidence / "elsewhere")
+    assert done.returncode == 3
+    assert "tagtrail[postgres]" in done.stdout
