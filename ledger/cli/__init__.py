@@ -101,7 +101,8 @@ def _why_missing(name: str | None, error: ModuleNotFoundError) -> str:
     package = (error.name or "").split(".")[0]
     if package in _OURS:
         return f"this installation has no command {name!r} (no module {error.name})"
-    return f"{name!r} needs the package {package!r}: pip install 'tagtrail[server,gateway]'"
+    extra = "postgres" if package == "psycopg" else "server,gateway"
+    return f"{name!r} needs the package {package!r}: pip install 'tagtrail[{extra}]'"
 
 
 def _usage_code(command: str | None) -> int:

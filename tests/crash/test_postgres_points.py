@@ -183,6 +183,8 @@ def crash_at(seeds: range, stage: Stage, harms: tuple[Harm, ...], folder: Path) 
             status, told, proxy = live_through(stage, name, world, (step, harm))
             at = [line["name"] for line in told if line["kind"] == "stage"]
             where = f"{str(at[-1]).split()[0] if at else 'open':<8} {proxy.struck:<10} {harm}"
+            if harm == Harm.DISK_FULL and told[-1]["kind"] == "error":
+                where += ", and writing ended"
             fell[where] += 1
             try:
                 assert proxy.struck, "the step was never reached"
@@ -269,3 +271,4 @@ def test_nothing_acknowledged_is_lost_where_the_servers_disk_is_full(
 ) -> None:
     fell = crash_at(range(12), small_disk, (Harm.DISK_FULL,), tmp_path)
     assert fell.total() == 12
+    assert any(where.endswith("ended") for where in fell)
