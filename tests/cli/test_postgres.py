@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,19 @@ def test_the_password_of_the_service_role_works(
             owner.execute("SELECT pg_reload_conf()")
 
 
+def wait_for_item(folder: Path) -> str:
+    """Return an item that the index knows, once it has followed the log that far."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with as_owner(folder, "index") as index:
+            rows = index.execute("SELECT text FROM key ORDER BY text").fetchall()
+        found = [text for (text,) in rows if "/21/" in text]
+        if found:
+            return str(found[0])
+        time.sleep(0.1)
+    raise AssertionError("the index knows no item")
+
+
 def test_documents_are_captured_served_traced_exported_and_verified(
     folder: Path,
     server: tuple[subprocess.Popen[str], str],
@@ -96,10 +110,7 @@ def test_documents_are_captured_served_traced_exported_and_verified(
     events = ROOT / "docs" / "examples" / "events.csv"
     code, said = run(capsys, "capture", events, "--url", url)
     assert code == 0, said
-    item = "urn:epc:id:sgtin:9506000.013435.1"
-    with as_owner(folder, "index") as index:
-        rows = index.execute("SELECT text FROM key ORDER BY text").fetchall()
-    item = next(text for (text,) in rows if "/21/" in text)
+    item = wait_for_item(folder)
     code, said = run(capsys, "trace", item, "--url", url)
     assert code == 0, said
     assert stop(process) == 0
