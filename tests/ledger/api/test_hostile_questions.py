@@ -26,7 +26,7 @@ def odd(asked: Server) -> Server:
         object_event("1 08:00", *(item(serial) for serial in ODD), bizLocation=AT_DAIRY),
     )
     deadline = time.monotonic() + ANSWER_S
-    while asked.get("/status").json()["indexed"] <= index:
+    while min(asked.get("/status").json()[n] for n in ("indexed", "checkpoint_size")) <= index:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return asked
