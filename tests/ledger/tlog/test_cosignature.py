@@ -12,6 +12,8 @@ from ledger.tlog.checkpoint import Checkpoint, format_checkpoint, sign_checkpoin
 from ledger.tlog.cosignature import (
     CosignatureVerifier,
     Cosigner,
+    DatedSigner,
+    MlDsa44Signer,
     add_cosignatures,
     cosign_checkpoint,
     cosignature_time,
@@ -204,3 +206,15 @@ def test_without_ml_dsa_its_signatures_are_refused_and_the_error_says_why(
             CosignatureVerifier(key).verify(TEXT, bytes(8 + 2420))
         assert "has no ML-DSA-44" in str(caught.value.__cause__)
     assert cosignature._import_if_there("cryptography.no_such_module") is None
+
+
+@needs_ml_dsa
+def test_a_log_signs_its_own_checkpoints_with_ml_dsa_dated_by_its_clock() -> None:
+    private = MlDsa44Signer(b"test key that guards nothing 123")
+    assert private.x == ml_dsa(ORIGIN).private.x
+    signer = DatedSigner(name=ORIGIN, private=private, now_s=lambda: NOW_S)
+    assert signer.key == ml_dsa(ORIGIN).key
+    note = parse_note(sign_checkpoint(CHECKPOINT, [LOG, signer]))
+    (found,) = verified_signatures(note, [verifier_for(signer.key)])
+    assert found.key_id == signer.key_id
+    assert cosignature_time(found.signature) == NOW_S

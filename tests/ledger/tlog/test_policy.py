@@ -3,6 +3,7 @@
 import pytest
 
 from ledger.errors import ParseError, VerificationError
+from ledger.tlog import cosignature
 from ledger.tlog.checkpoint import (
     Checkpoint,
     SignedCheckpoint,
@@ -172,3 +173,17 @@ def test_a_log_may_sign_with_ml_dsa_and_even_be_its_own_witness() -> None:
     endorsement = evaluate_policy(parse_policy(text), checkpoint([LOG, signer]))
     assert endorsement.logs == (LOG.key, signer.key)
     assert endorsement.witnesses == {"self"}
+
+
+@pytest.mark.skipif(not has_ml_dsa_44(), reason="the installed cryptography has no ML-DSA-44")
+def test_where_ml_dsa_cannot_be_judged_the_other_keys_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = MlDsaKey(b"test key that guards nothing 123")
+    signer = Cosigner(name=ORIGIN, kind=COSIGNATURE_ML_DSA_44, private=key, time_s=1)
+    note = checkpoint([LOG, signer])
+    monkeypatch.setattr(cosignature, "_mldsa", None)
+    both = parse_policy(f"log {LOG.key}\nlog {signer.key}\nquorum none\n")
+    assert evaluate_policy(both, note).logs == (LOG.key,)
+    with pytest.raises(PolicyNotMetError, match="cannot judge"):
+        evaluate_policy(parse_policy(f"log {signer.key}\nquorum none\n"), note)
