@@ -9,6 +9,7 @@ from typing import Self
 
 import urllib3
 
+from ledger.client.exchange import Bounds, UnansweredError, exchange
 from ledger.client.http import CONNECT_SECONDS_MAX, READ_SECONDS_MAX, parse_ledger_url
 from ledger.errors import TagtrailError
 from ledger.tlog.checkpoint import (
@@ -76,18 +77,11 @@ class ForeignLog:
         return TileTree(fetch, size)
 
     def _get(self, path: str, bytes_max: int) -> bytes:
+        bounds = Bounds(bytes_max=bytes_max, seconds=READ_SECONDS_MAX)
         try:
-            answer = self._pool.request(
-                "GET", self.url + path, redirect=False, preload_content=False
-            )
-            try:
-                data = answer.read(bytes_max + 1)
-            finally:
-                answer.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ForeignLogError(f"{self.url}{path}: {error}") from error
-        if answer.status != _OK:
-            raise ForeignLogError(f"{self.url}{path}: HTTP status {answer.status}")
-        if len(data) > bytes_max:
-            raise ForeignLogError(f"{self.url}{path}: is longer than {bytes_max} bytes")
+            status, data = exchange(self._pool, "GET", self.url + path, bounds=bounds)
+        except UnansweredError as error:
+            raise ForeignLogError(str(error)) from error
+        if status != _OK:
+            raise ForeignLogError(f"{self.url}{path}: HTTP status {status}")
         return data

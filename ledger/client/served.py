@@ -43,7 +43,7 @@ def open_url(url: str, *, file_seconds: float = FILE_SECONDS_MAX) -> TileLog:
                 decode_content=False,
             )
             try:
-                data = _read(answer, most, deadline)
+                data = read_within(answer, most, deadline)
             finally:
                 answer.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -59,7 +59,7 @@ def open_url(url: str, *, file_seconds: float = FILE_SECONDS_MAX) -> TileLog:
     return TileLog(fetch, name=base)
 
 
-def _read(answer: urllib3.BaseHTTPResponse, most: int, deadline: float) -> bytes | None:
+def read_within(answer: urllib3.BaseHTTPResponse, most: int, deadline: float) -> bytes | None:
     """Return the body, `most` bytes and a few at most; None if it takes too long."""
     data = bytearray()
     while len(data) <= most:

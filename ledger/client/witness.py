@@ -12,6 +12,7 @@ from typing import Self
 
 import urllib3
 
+from ledger.client.exchange import Bounds, UnansweredError, exchange
 from ledger.client.http import parse_ledger_url
 from ledger.errors import ParseError, TagtrailError
 from ledger.tlog.checkpoint import parse_decimal
@@ -23,6 +24,7 @@ READ_SECONDS_MAX = 10.0
 _OK = 200
 _NOT_FOUND = 404
 _WHY_CHARACTERS_MAX = 200
+_BOUNDS = Bounds(bytes_max=NOTE_BYTES_MAX, seconds=READ_SECONDS_MAX)
 
 
 class WitnessUnavailableError(TagtrailError):
@@ -107,15 +109,6 @@ class WitnessClient:
 
     def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         try:
-            answer = self._pool.request(
-                method, self.url + path, body=body, redirect=False, preload_content=False
-            )
-            try:
-                data = answer.read(NOTE_BYTES_MAX + 1)
-            finally:
-                answer.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise WitnessUnavailableError(f"{self.url}{path}: {error}") from error
-        if len(data) > NOTE_BYTES_MAX:
-            raise WitnessUnavailableError(f"{self.url}{path}: its answer is too long")
-        return answer.status, data
+            return exchange(self._pool, method, self.url + path, bounds=_BOUNDS, body=body)
+        except UnansweredError as error:
+            raise WitnessUnavailableError(str(error)) from error

@@ -27,6 +27,7 @@ from rfc3161_client import (
 )
 from rfc3161_client import VerificationError as TokenError
 
+from ledger.client.exchange import Bounds, UnansweredError, exchange
 from ledger.client.http import parse_ledger_url
 from ledger.errors import ParseError, TagtrailError, VerificationError
 from ledger.tlog.checkpoint import parse_signed_checkpoint
@@ -117,22 +118,15 @@ def _decode(answer: bytes) -> TimeStampResponse:
 def _ask(authority: str, query: bytes) -> bytes:
     url = parse_ledger_url(authority)
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS_MAX, read=READ_SECONDS_MAX)
+    bounds = Bounds(bytes_max=ANSWER_BYTES_MAX, seconds=READ_SECONDS_MAX)
+    kind = {"Content-Type": _QUERY_TYPE}
     with urllib3.PoolManager(timeout=timeout, retries=False) as pool:
         try:
-            answer = pool.request(
-                "POST",
-                url,
-                body=query,
-                headers={"Content-Type": _QUERY_TYPE},
-                redirect=False,
-                preload_content=False,
-            )
-            data: bytes = answer.read(ANSWER_BYTES_MAX + 1)
-            answer.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise AuthorityError(f"{url}: {error}") from error
-    if answer.status != _OK:
-        raise AuthorityError(f"{url}: HTTP status {answer.status}")
+            status, data = exchange(pool, "POST", url, bounds=bounds, body=query, headers=kind)
+        except UnansweredError as error:
+            raise AuthorityError(str(error)) from error
+    if status != _OK:
+        raise AuthorityError(f"{url}: HTTP status {status}")
     return data
 
 

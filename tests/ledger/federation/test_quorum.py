@@ -1,16 +1,21 @@
 """A ledger that rivals witness: two of three; split views, rollbacks, dead witnesses."""
 
+import contextlib
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from ledger.app import Founding, clock_us, create_ledger, open_ledger
 from ledger.audit.fork import parse_fork, verify_fork
+from ledger.client.exchange import Bounds
+from ledger.client.witness import WitnessClient, WitnessUnavailableError
 from ledger.config import ServeSettings, find_passphrase, load_trust
 from ledger.federation.cosigning import Cosigning
 from ledger.federation.forks import find_forks
@@ -265,3 +270,37 @@ def test_the_server_shows_how_its_witnesses_stand(scene: Scene) -> None:
             time.sleep(0.02)
         assert {state.size for state in ledger.cosigning.states} == {newest[0]}
     assert cosigned_sizes(scene) == [newest[0]] * 3
+
+
+def test_a_witness_that_drips_is_left_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then is no progress, and keeps no thread for ever."""
+    monkeypatch.setattr(
+        "ledger.client.witness._BOUNDS", Bounds(bytes_max=1_000_000, seconds=0.5)
+    )
+    stopped = threading.Event()
+
+    class Dripping(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not stopped.wait(0.1):
+                    self.wfile.write(b"x")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            with (
+                WitnessClient(f"http://127.0.0.1:{server.server_port}") as client,
+                pytest.raises(WitnessUnavailableError, match="took longer than"),
+            ):
+                client.fetch_checkpoint(ORIGIN)
+        finally:
+            stopped.set()
+            server.shutdown()
+            thread.join()
