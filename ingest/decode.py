@@ -189,7 +189,7 @@ def _runs(numbers: Iterable[tuple[str, int]]) -> list[Vital]:
 
 
 def _run(source: str, first: int, count: int) -> Vital:
-    return Vital(reader=source or None, number=first, count=count, on_request=True)
+    return Vital(reader=source or None, number=first, count=count)
 
 
 def _read_of(item: Sighting, received_us: int) -> Read:

@@ -195,11 +195,9 @@ class ReaderRule:
     """What is expected of the reader, or of the bridge, that publishes on `topics`.
 
     `is_numbered` says that it numbers its events without holes, so that a hole is a loss.
-
     It is silent after two `heartbeat_us` without a message (0: nothing is expected). Event
     numbers may come out of order within `grace_us`. Fewer than `messages_min` messages a minute
-    are an alarm; none of that is about tags: a gate where nothing passes is no fault. With
-    `event_numbers` its numbers have no holes, so that a hole is a loss.
+    are an alarm; none of that is about tags: a gate where nothing passes is no fault.
     """
 
     name: str
@@ -209,7 +207,6 @@ class ReaderRule:
     messages_min: int
     skew_max_us: int
     is_numbered: bool = False
-    event_numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

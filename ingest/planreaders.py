@@ -5,7 +5,7 @@
     name = "dairy/dock"
     topics = ["sites/dairy/dock/#"]
     heartbeat_s = 60
-    event_numbers = true
+    numbered = true
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -34,7 +34,6 @@ def parse_reader(table: Table) -> ReaderRule:
         messages_min=table.number("messages_per_minute_min", 0, _RATE_BOUNDS),
         skew_max_us=table.number("skew_max_s", _SKEW_S, _SKEW_BOUNDS) * 1_000_000,
         is_numbered=table.flag("numbered", default=False),
-        event_numbers=table.flag("event_numbers", default=False),
     )
     table.close()
     return rule

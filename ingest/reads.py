@@ -195,7 +195,7 @@ class Vital:
     `dropped` is how many reads or messages it says it lost since it started. A heartbeat is
     said to come regularly. `why` is in its words. Of a reader that `needs_birth`, nothing can
     be read before it announces itself anew (`ingest.readers.sparkplug.encode_rebirth`). Numbers
-    `on_request` count only where the plan says that this reader's numbers have no holes.
+    without a `boot` count only where the plan says that this reader's numbers have no holes.
     """
 
     reader: str | None = None
@@ -208,7 +208,6 @@ class Vital:
     dropped: int | None = None
     why: str = ""
     needs_birth: bool = False
-    on_request: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

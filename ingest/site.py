@@ -19,7 +19,6 @@ Pure: no I/O, no clock, no randomness.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -27,14 +26,11 @@ from ingest import stations
 from ingest.clockroom import Batch, ClockRoom
 from ingest.clocks import SKEW_US
 from ingest.decode import Decoded, Known, decode_message
-from ingest.drafts import Ground, Outcome, Unresolved
-from ingest.interpret import interpret_samples, select_quantities
+from ingest.drafts import Outcome, Unresolved
 from ingest.plan import (
     Plan,
-    SensorRule,
     Station,
     find_reader,
-    find_sensor,
     find_station,
     find_stations,
 )
@@ -56,21 +52,13 @@ from ingest.reads import (
     Vital,
 )
 from ingest.roster import ClockMessage, QuotaMessage, Roster, SessionMessage
+from ingest.samples import SampleRoom
 from ingest.stations import StationState
 
 ROUTES_MAX = 10_000
 _NODE = "node:"
+_STATION = "station:"
 _UNUSED_INPUT: str | None = "an input changed, which no station of the plan uses"
-
-
-@dataclass(slots=True)
-class SensorState:
-    """The samples of a sensor that are in no event yet; `made` counts its drafts."""
-
-    samples: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-    messages: list[bytes] = field(default_factory=list)
-    received_us: int = 0
-    made: int = 0
 
 
 class _Tick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,15 +78,14 @@ class Site:
         """Begin with nothing open."""
         self.plan = plan
         self._stations = {one.name: one for one in plan.stations}
-        self._rules = {one.name: one for one in plan.sensors}
         self._station_states: dict[str, StationState] = {}
-        self._sensor_states: dict[str, SensorState] = {}
         self._routes: dict[str, tuple[Station, ...]] = {}
         self._changed: set[str] = set()
         self._known = Known(mappings=plan.mappings, keys=plan.device_keys)
         self._nodes = self._known.nodes
         self.roster = Roster(plan)
         self.clocks = ClockRoom(self._skew_of)
+        self.samples = SampleRoom(plan)
 
     def take_message(self, message: Message, outcome: Outcome) -> None:
         """Add to `outcome` what `message` leads to."""
@@ -109,7 +96,7 @@ class Site:
         outcome.counts["messages"] += 1
         outcome.counts["unknown fields"] += decoded.unknown
         outcome.faults += [(message.id, fault) for fault in decoded.faults]
-        vitals = self._vitals_of(decoded, message.topic)
+        vitals = [one for one in decoded.others if isinstance(one, Vital)]
         reader, is_repeat = self.roster.take_message(message, vitals, outcome)
         if is_repeat:
             outcome.counts["repeats by number"] += 1
@@ -148,23 +135,9 @@ class Site:
             case PortChange():
                 return self._take_input(item, message, outcome)
             case Sample():
-                return self._take_sample(item, message, outcome)
+                return self.samples.take(item, message, outcome)
             case _:
                 return self._take_line(item, message, outcome)
-
-    def _vitals_of(self, decoded: Decoded, topic: str) -> list[Vital]:
-        """Return what the reader says of itself; its numbers only where they may be trusted."""
-        vitals = [one for one in decoded.others if isinstance(one, Vital)]
-        if not any(one.on_request and one.number is not None for one in vitals):
-            return vitals
-        rule = find_reader(self.plan, topic)
-        if rule is not None and rule.event_numbers:
-            return vitals
-        return [
-            replace(one, number=None) if one.on_request else one
-            for one in vitals
-            if not one.on_request or one.dropped is not None
-        ]
 
     def next_tick_us(self) -> int | None:
         """Return when a tick would first end something, None where nothing is open."""
@@ -172,21 +145,14 @@ class Site:
             stations.next_tick_us(self._stations[name], state)
             for name, state in self._station_states.items()
         ]
-        due += [
-            state.received_us + self._rules[name].idle_us
-            for name, state in self._sensor_states.items()
-            if state.samples
-        ]
-        due += [self.roster.next_tick_us(), self.clocks.next_tick_us()]
+        due += [room.next_tick_us() for room in (self.samples, self.roster, self.clocks)]
         return min((one for one in due if one is not None), default=None)
 
     def encode_parts(self) -> dict[str, bytes]:
         """Return the state of each place that changed since the last call, by its name."""
-        parts: dict[str, bytes] = {}
+        parts = self.samples.encode_parts()
         for name in sorted(self._changed):
-            kind, _, place = name.partition(":")
-            states = self._station_states if kind == "station" else self._sensor_states
-            parts[name] = msgspec.msgpack.encode(states[place])
+            parts[f"{_STATION}{name}"] = msgspec.msgpack.encode(self._station_states[name])
         self._changed.clear()
         for name in sorted(self._nodes.touched):
             parts[f"{_NODE}{name}"] = msgspec.msgpack.encode(self._nodes.known[name])
@@ -217,11 +183,7 @@ class Site:
                 else:
                     gone[name] = stations.describe_open(place, state)
                 continue
-            sensor = msgspec.msgpack.decode(data, type=SensorState)
-            if place in self._rules:
-                self._sensor_states[place] = sensor
-            else:
-                gone[name] = _describe_samples(place, sensor)
+            gone |= self.samples.restore({name: data})
         return gone
 
     def _take_own(self, message: Message, outcome: Outcome) -> None:
@@ -243,12 +205,9 @@ class Site:
     def _shift_clock(self, step_us: int) -> None:
         for name, state in self._station_states.items():
             stations.shift_clock(state, step_us)
-            self._changed.add(f"station:{name}")
-        for name, sensor in self._sensor_states.items():
-            sensor.received_us += step_us
-            self._changed.add(f"sensor:{name}")
-        self.roster.shift_clock(step_us)
-        self.clocks.shift_clock(step_us)
+            self._changed.add(name)
+        for room in (self.samples, self.roster, self.clocks):
+            room.shift_clock(step_us)
 
     def _take_tick(self, tick: _Tick, outcome: Outcome) -> None:
         self._take_batches(self.clocks.settle(tick.time_us, everything=tick.all), outcome)
@@ -258,13 +217,8 @@ class Site:
             if stations.take_tick(
                 self._stations[name], state, tick.time_us, everything=tick.all, outcome=outcome
             ):
-                self._changed.add(f"station:{name}")
-        for name in sorted(self._sensor_states):
-            sensor = self._sensor_states[name]
-            rule = self._rules[name]
-            idle = tick.all or tick.time_us - sensor.received_us >= rule.idle_us
-            if sensor.samples and idle:
-                self._end_samples(rule, sensor, outcome)
+                self._changed.add(name)
+        self.samples.take_tick(tick.time_us, everything=tick.all, outcome=outcome)
 
     def _stations_of(self, topic: str) -> tuple[Station, ...]:
         found = self._routes.get(topic)
@@ -275,7 +229,7 @@ class Site:
         return found
 
     def _state_of(self, station: Station) -> StationState:
-        self._changed.add(f"station:{station.name}")
+        self._changed.add(station.name)
         state = self._station_states.get(station.name)
         if state is None:
             state = self._station_states[station.name] = StationState()
@@ -348,50 +302,3 @@ class Site:
             station = next((one for one in found if one.transformation), station)
         state = self._state_of(station)
         return stations.take_line(station, state, line, message, outcome)
-
-    def _take_sample(self, sample: Sample, message: Message, outcome: Outcome) -> str | None:
-        outcome.counts["samples"] += 1
-        rule = find_sensor(self.plan, message.topic, sample.devices)
-        if rule is None:
-            names = " or ".join(map(repr, sample.devices))
-            return (
-                f"not a tag read: a sensor's sample; no [[sensor]] of the plan is {names:.160}"
-            )
-        quantities = select_quantities(rule, sample.values)
-        if not quantities:
-            names = ", ".join(name for name, _ in sample.values) or "none"
-            return (
-                f"the sample has no quantity; map one in the plan's values; it has {names:.160}"
-            )
-        assert sample.time_us is not None
-        state = self._sensor_states.setdefault(rule.name, SensorState())
-        self._changed.add(f"sensor:{rule.name}")
-        if state.samples and abs(sample.time_us - state.samples[0][0]) > rule.span_us:
-            self._end_samples(rule, state, outcome)
-        state.samples.append((sample.time_us, quantities))
-        state.messages.append(message.sha256)
-        state.received_us = max(state.received_us, message.received_us)
-        if len(state.samples) >= rule.batch:
-            self._end_samples(rule, state, outcome)
-        return None
-
-    def _end_samples(self, rule: SensorRule, state: SensorState, outcome: Outcome) -> None:
-        self._changed.add(f"sensor:{rule.name}")
-        state.made += 1
-        ground = Ground(
-            party=rule.party,
-            place=rule.name,
-            ordinal=state.made,
-            messages=tuple(state.messages),
-        )
-        outcome.add_events([interpret_samples(rule, state.samples)], ground)
-        state.samples.clear()
-        state.messages.clear()
-
-
-def _describe_samples(place: str, state: SensorState) -> list[Unresolved]:
-    if not state.samples:
-        return []
-    times = [at for at, _ in state.samples]
-    why = f"the plan no longer has this sensor, and {len(times)} samples were in no event"
-    return [Unresolved(place=place, first_us=min(times), last_us=max(times), why=why, epcs=())]

@@ -49,7 +49,7 @@ def parse_event(obj: Mapping[str, object], where: str) -> Parsed:
     count = obj.get("fCnt")
     items: list[Item] = []
     if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _FCNT_MODULUS:
-        items.append(Vital(reader=devices[0], number=count, on_request=True, why="uplink"))
+        items.append(Vital(reader=devices[0], number=count, why="uplink"))
     decoded = _decoded(obj, at)
     if decoded is not None:
         values = parse_numbers(decoded, f"{at}object")

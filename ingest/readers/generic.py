@@ -210,7 +210,6 @@ def _with_vital(obj: Mapping[str, object], parsed: Parsed, unknown: int) -> Pars
             boot=None if boot is None else f"{boot[1]!s:.120}",
             number=count,
             dropped=dropped,
-            on_request=True,
         )
         items = (vital, *items)
     return Parsed(items=items, faults=parsed.faults, unknown=unknown)

@@ -113,4 +113,4 @@ def _counted(uplink: Mapping[str, object], devices: tuple[str, ...]) -> tuple[Vi
     count = count_of(uplink.get("f_cnt", 0))
     if count is None:
         return ()
-    return (Vital(reader=devices[0], number=count, on_request=True, why="uplink"),)
+    return (Vital(reader=devices[0], number=count, why="uplink"),)

@@ -136,7 +136,7 @@ def _parse_event(obj: Mapping[str, object], data: Mapping[str, object], where: s
     items: list[Item] = []
     number = count_of(obj.get("eventNum"))
     if number is not None:
-        items.append(Vital(reader=MANAGEMENT, number=number, on_request=True, why=kind))
+        items.append(Vital(reader=MANAGEMENT, number=number, why=kind))
     if kind == "gpi":
         items.append(_parse_input(data, f"{where}.data".lstrip("."), time_us))
     else:

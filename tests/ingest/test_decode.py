@@ -167,7 +167,7 @@ def test_a_heartbeat_of_a_zebra_reader_says_what_it_dropped() -> None:
         "reader_gateway": {"dataPathStatistics": paths},
     }
     number, beat = vitals({"type": "heartbeat", "eventNum": 328, "data": data})
-    assert (number.reader, number.number, number.on_request) == ("management", 328, True)
+    assert (number.reader, number.number) == ("management", 328)
     assert (beat.is_heartbeat, beat.dropped, beat.state) == (True, 7, "degraded")
 
 
@@ -185,7 +185,7 @@ def test_a_zebra_reader_is_read_in_each_of_its_modes(mode: str) -> None:
     assert isinstance(read, Read)
     assert (read.epc, read.seen) == (sgtin(7), 3)
     assert isinstance(vital, Vital)
-    assert (vital.number, vital.count, vital.on_request) == (5036, 1, True)
+    assert (vital.number, vital.count) == (5036, 1)
 
 
 def test_numbers_of_a_batch_are_one_run_and_a_hole_splits_it() -> None:

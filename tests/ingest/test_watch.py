@@ -102,6 +102,27 @@ def test_numbers_of_a_reader_that_nobody_says_counts_are_no_matter() -> None:
     assert bench.numbers_missing() == 3
 
 
+def test_the_numbers_of_real_payloads_are_watched_where_the_plan_says_so() -> None:
+    zebra = b'{"type":"CUSTOM","data":{"idHex":"%s","eventNum":%d}}'
+    epc = b"3034257bf7194e4000001a85"
+    plain = b'{"reader":"dock","seq":%d,"epcHex":"%s"}'
+    booted = b'{"reader":"dock","boot":"7f3a","seq":%d,"epcHex":"%s"}'
+    for plan, payloads, lost in (
+        (NUMBERED, [zebra % (epc, n) for n in (1, 2, 5)], 2),
+        (NUMBERED, [plain % (n, epc) for n in (1, 2, 5)], 2),
+        (PLAIN, [booted % (n, epc) for n in (1, 2, 5)], 2),
+        (PLAIN, [zebra % (epc, n) for n in (1, 2, 5)], 0),
+        (PLAIN, [plain % (n, epc) for n in (1, 2, 5)], 0),
+    ):
+        site, outcome = Site(plan), Outcome(secret=SECRET)
+        for n, payload in enumerate(payloads):
+            site.take_message(_message("gate/r", payload, T0 + n * S), outcome)
+        at = T0 + 3_600 * S
+        site.take_message(_message(TICK_TOPIC, encode_tick(at, everything=True), at), outcome)
+        told = [one.count for one in outcome.notices if one.what == EVENT_NUMBERS]
+        assert sum(count or 0 for count in told) == lost, payloads[0]
+
+
 def test_numbers_that_come_late_leave_no_gap() -> None:
     bench = Bench()
     bench.hear(1, 2, 6, 7, 4, 3, 5)
