@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ingest import loops, systemd
+from ingest.brokerurl import BrokerUrl
 from ingest.inbox import Inbox
 from ingest.loops import IDLE_SECONDS, Shared
 from ingest.monitor import monitoring
-from ingest.mqtt import BrokerUrl, Delivery, Link, Subscriber
+from ingest.mqtt import Delivery, Link, Subscriber
 from ingest.pipeline import Courier, Processor, open_signers
 from ingest.plan import Plan
 from ingest.pulse import Clock, Pulse

@@ -13,36 +13,35 @@ is told so. Certificates that were renewed are taken at each new connection.
 A broker that speaks only MQTT 3.1.1 (it says so, or does not answer at all) is met again in
 that version, with the same promise (`clean_session` false).
 
-    mqtt://[user[:password]@]host[:1883]      mqtts://… over TLS, port 8883
+Plain messages, nearly all there are, go past most of paho: see `ingest.frames`.
 """
 
 import logging
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from msgspec.json import encode as encode_json
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ingest.brokerurl import BrokerUrl
+from ingest.frames import FrameSocket, Publish
 from ingest.pulse import Clock
 from ingest.reads import Arrival
 from ingest.tls import CertificateError, Credentials
-from ledger.errors import ParseError
 
 RECEIVE_MAX = 1_000
 KEEPALIVE_SECONDS = 30
 RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX = 1, 30
-CLIENT_ID_CHARS_MAX = 128
-_PORT, _TLS_PORT = 1883, 8883
 _SESSION_NEVER_EXPIRES = 0xFFFFFFFF
 _UNSUPPORTED_VERSION = 132
 _ANSWER_SECONDS_MAX = 3.0
@@ -62,42 +61,6 @@ _PUBACK = 0x40
 _PUBACK_PACKET = struct.Struct("!BBH")
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerUrl:
-    """Where a broker is; the password shows in no message."""
-
-    host: str
-    port: int
-    tls: bool
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-    def __str__(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
-
-
-def parse_broker_url(text: str) -> BrokerUrl:
-    """Return where the broker is, or raise `ParseError`."""
-    where = "broker URL"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        raise ParseError(where, f"{error}") from None
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ParseError(where, "is not mqtt://host[:port] or mqtts://host[:port]")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ParseError(where, "has something after the port; topics are in the plan")
-    tls = parts.scheme == "mqtts"
-    return BrokerUrl(
-        host=parts.hostname,
-        port=port or (_TLS_PORT if tls else _PORT),
-        tls=tls,
-        user=None if parts.username is None else unquote(parts.username),
-        password=None if parts.password is None else unquote(parts.password),
-    )
 
 
 def _pass_by(_said: object) -> None:
@@ -130,6 +93,37 @@ class Link:
     clock: Clock = field(default_factory=Clock)
     credentials: Credentials | None = None
     is_passing: bool = False
+
+
+class _FramedClient(Client):
+    """paho, but plain PUBLISH packets are taken from the socket's buffer past it."""
+
+    on_publish_packet: Callable[[Publish], None] | None = None
+
+    def _create_socket(self) -> Any:
+        return FrameSocket(super()._create_socket())
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Read what there is, take plain messages, and let paho treat the rest in its order."""
+        frames: Any = self.socket()
+        if not isinstance(frames, FrameSocket):
+            return super().loop_read(max_packets)
+        try:
+            frames.fill()
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except OSError:
+            return super().loop_read(max_packets)  # it meets the same, and tells of it
+        has_properties = self._protocol == MQTTProtocolVersion.MQTTv5
+        while True:
+            if self.on_publish_packet is not None:
+                for one in frames.publishes(has_properties=has_properties):
+                    self.on_publish_packet(one)
+            if not frames.has_packet():
+                return MQTTErrorCode.MQTT_ERR_SUCCESS
+            result = super().loop_read(1)
+            if result != MQTTErrorCode.MQTT_ERR_SUCCESS or self.socket() is not frames:
+                return result
 
 
 class Subscriber:
@@ -221,7 +215,7 @@ class Subscriber:
 
     def _make_client(self) -> Client:
         is_v5 = self._version == MQTTProtocolVersion.MQTTv5
-        client = Client(
+        client = _FramedClient(
             CallbackAPIVersion.VERSION2,
             client_id=self._link.client_id,
             protocol=self._version,
@@ -233,6 +227,8 @@ class Subscriber:
         client.on_connect_fail = self._failed
         client.on_disconnect = self._disconnected
         client.on_message = self._received
+        if not self._link.is_passing:
+            client.on_publish_packet = self._received_plain
         client.on_subscribe = self._answered
         client.reconnect_delay_set(RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX)
         if self._broker.user is not None:
@@ -339,6 +335,11 @@ class Subscriber:
         self._connection += 1
         self.subscribed.clear()
 
+    def _received_plain(self, packet: Publish) -> None:
+        topic, payload, packet_id, qos = packet
+        arrival = Arrival(topic, payload, self._wall_us(), self._steady_us())
+        self._deliver(Delivery(arrival, packet_id, qos, self._connection))
+
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
             topic = message.topic
@@ -355,10 +356,3 @@ def _properties(found: Any) -> bytes:
     if found is None or len(vars(found)) == _NO_PROPERTIES:
         return b""
     return encode_json(found.json())
-
-
-def check_client_id(text: str) -> str:
-    """Return `text` if a broker can take it as a client id, or raise `ParseError`."""
-    if not 0 < len(text) <= CLIENT_ID_CHARS_MAX or not text.isprintable() or " " in text:
-        raise ParseError("client id", f"want 1 to {CLIENT_ID_CHARS_MAX} characters, no blanks")
-    return text

@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from ingest.mqtt import BrokerUrl, check_client_id, parse_broker_url
+from ingest.brokerurl import BrokerUrl, check_client_id, parse_broker_url
 from ingest.plan import Plan
 from ingest.planfile import parse_plan
 from ingest.settings import Settings, SettingsError, load_password

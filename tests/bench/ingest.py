@@ -32,9 +32,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ingest.brokerurl import parse_broker_url
 from ingest.health import read_health
 from ingest.loops import Shared, keep
-from ingest.mqtt import RECEIVE_MAX, Delivery, Link, Subscriber, parse_broker_url
+from ingest.mqtt import RECEIVE_MAX, Delivery, Link, Subscriber
 from ingest.plan import Plan
 from ingest.planfile import parse_plan
 from ingest.pulse import Clock, Pulse

@@ -13,11 +13,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ingest.brokerurl import BrokerUrl, check_client_id, parse_broker_url
 from ingest.daemon import Gateway, GatewayRun
 from ingest.database import SpoolError
 from ingest.health import read_health
 from ingest.inbox import Inbox
-from ingest.mqtt import BrokerUrl, check_client_id, parse_broker_url
 from ingest.settings import Settings
 from ledger.errors import ParseError
 from tests.ingest.scene import STATION, Ledger, make_folder, plan_of, read_payload, serving

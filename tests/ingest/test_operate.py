@@ -18,11 +18,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ingest import operate, systemd
+from ingest.brokerurl import parse_broker_url
 from ingest.daemon import Gateway, GatewayRun
 from ingest.health import read_health
 from ingest.inbox import Inbox
 from ingest.monitor import OTHERS, READERS_SHOWN_MAX, Figures, monitoring
-from ingest.mqtt import parse_broker_url
 from ingest.planfile import parse_plan
 from ingest.pulse import STALL_SECONDS, Clock, Pulse, Spooled
 from ingest.reads import Arrival
