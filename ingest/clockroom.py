@@ -5,6 +5,9 @@ message go on as a *batch* with what is to be said of their times, or they wait 
 verdict of `ingest.clocks`; ticks end the waiting. Past `CLOCKS_MAX` readers, a reader has no
 clock of its own and its times are taken as told, which its batches say.
 
+The devices of samples have clocks as readers do. Samples do not wait, for no pass hangs on
+them: one whose clock is in doubt is taken at once, with the whole difference as its error.
+
 Pure: no I/O, no clock, no randomness.
 """
 
@@ -16,7 +19,8 @@ import msgspec
 
 from ingest import clocks
 from ingest.clocks import Clock, Waiting
-from ingest.reads import Message, Read, TimeSource
+from ingest.readers.fields import is_clock_set
+from ingest.reads import Message, Read, Sample, TimeSource
 from ingest.smoothing import Heard
 
 CLOCKS_MAX = 10_000
@@ -80,6 +84,36 @@ class ClockRoom:
             found += self._take_same(message, group)
         return found
 
+    def hear_samples(self, message: Message, items: Sequence[object]) -> dict[str, Heard]:
+        """Return how the time of each device stands whose samples are among `items`.
+
+        Only a device that says the time has one here.
+        """
+        newest: dict[str, int] = {}
+        for one in items:
+            if isinstance(one, Sample) and one.time_us is not None:
+                known = newest.get(one.clock)
+                newest[one.clock] = one.time_us if known is None else max(known, one.time_us)
+        return {name: self._hear(message, name, told_us) for name, told_us in newest.items()}
+
+    def _hear(self, message: Message, source: str, newest_us: int) -> Heard:
+        at_us, is_unset = message.received_us, not is_clock_set(newest_us)
+        key = f"{message.topic}\n{source}"
+        clock = self._find(key)
+        if clock is None:
+            return Heard(
+                message=message.sha256,
+                received_us=at_us,
+                error_us=abs(newest_us - at_us),
+                flags=clocks.UNSURE,
+                is_untimed=is_unset,
+            )
+        verdict = clocks.judge(
+            clock, at_us, newest_us, is_unset=is_unset, skew_us=self._skew(key)
+        )
+        flag = {"wait": clocks.UNSURE, "late": clocks.BACKFILL}.get(verdict, 0)
+        return self._heard(clock, message.sha256, at_us, flag, newest_us)
+
     def settle(self, now_us: int, *, everything: bool) -> list[Batch]:
         """Return the batches that waited for long enough at `now_us`, or all of them."""
         found: list[Batch] = []
@@ -142,6 +176,16 @@ class ClockRoom:
     def _skew(self, key: str) -> int:
         return self._skew_of(key.partition("\n")[0])
 
+    def _find(self, key: str) -> Clock | None:
+        """Return the clock of `key`, which is about to change; None past `CLOCKS_MAX`."""
+        clock = self._clocks.get(key)
+        if clock is None:
+            if len(self._clocks) >= CLOCKS_MAX:
+                return None
+            clock = self._clocks[key] = Clock()
+        self._changed.add(key)
+        return clock
+
     def _take_same(self, message: Message, reads: Sequence[Read]) -> list[Batch]:
         """Take reads of one reader by one kind of clock."""
         first, at_us = reads[0], message.received_us
@@ -149,13 +193,10 @@ class ClockRoom:
             heard = Heard(message=message.sha256, received_us=at_us, is_untimed=True)
             return [Batch(message.topic, reads, heard)]
         key = f"{message.topic}\n{first.source}"
-        clock = self._clocks.get(key)
+        clock = self._find(key)
         if clock is None:
-            if len(self._clocks) >= CLOCKS_MAX:
-                heard = Heard(message=message.sha256, received_us=at_us, flags=clocks.UNSURE)
-                return [Batch(message.topic, reads, heard)]
-            clock = self._clocks[key] = Clock()
-        self._changed.add(key)
+            heard = Heard(message=message.sha256, received_us=at_us, flags=clocks.UNSURE)
+            return [Batch(message.topic, reads, heard)]
         newest_us = max([one.time_us for one in reads])
         verdict = clocks.judge(
             clock,

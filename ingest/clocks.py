@@ -185,7 +185,18 @@ def shift_gateway(clock: Clock, step_us: int, skew_us: int) -> None:
         clock.shift_us = _target(clock, skew_us)
 
 
-def describe_clock(one: Pass) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """How the time of something else than a pass stands; the same fields mean the same."""
+
+    last_us: int
+    shift_us: int
+    error_us: int
+    flags: int
+    ns: int = 0
+
+
+def describe_clock(one: Pass | Times) -> dict[str, object]:
     """Return what an event says of the clock that its time comes from."""
     said: dict[str, object] = {
         "offset_ms": round(one.shift_us / 1_000),

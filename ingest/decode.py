@@ -12,7 +12,7 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import msgspec
@@ -134,7 +134,7 @@ def decode_message(message: Message, known: Known | None = None) -> Decoded:
         faults.append(not_a_read("there is nothing in it"))
     for item in parsed.items:
         if not isinstance(item, Sighting):
-            others.append(_finish(item, message.received_us))
+            others.append(item)
             continue
         if item.number is not None:
             numbers.append((item.source, item.number))
@@ -205,12 +205,6 @@ def _read_of(item: Sighting, received_us: int) -> Read:
         since_us=item.since_us,
         source=item.source,
     )
-
-
-def _finish(item: Other, received_us: int) -> Other:
-    if isinstance(item, Sample) and (item.time_us is None or not is_clock_set(item.time_us)):
-        return replace(item, time_us=received_us)
-    return item
 
 
 def _time_source(time_us: int | None) -> TimeSource:

@@ -177,12 +177,18 @@ class Sample:
 
     `devices` are the names the payload gives the sensor, the most specific first: a
     Ruuvi tag has its own address and that of the gateway which heard it. `time_us` is None
-    where the payload says no time. Names with a fixed unit are in `interpret.QUANTITIES`.
+    where the payload says no time, and by a clock that was never set before the year 2000.
+    Names with a fixed unit are in `interpret.QUANTITIES`.
     """
 
     devices: tuple[str, ...]
     time_us: int | None
     values: tuple[tuple[str, float], ...]
+
+    @property
+    def clock(self) -> str:
+        """Whose clock the time is taken to come from: the device's, by its best name."""
+        return self.devices[0] if self.devices else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,11 @@ further away than `span_us`, or until nothing came for `idle_us`, as its rule in
 The state is a part of what `ingest.site` writes out between two messages, by the
 sensor's name.
 
+A sample is timed by the clock of its device, which is judged and corrected as a reader's is
+(`ingest.clocks`), or, where the payload says no time, by the gateway's receipt. The event of
+several samples says the correction of its newest one, the largest error and the flags of all,
+and how many had no time of their own.
+
 Pure: no I/O, no clock, no randomness.
 """
 
@@ -13,22 +18,34 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from ingest.clocks import Times, describe_clock
 from ingest.drafts import Ground, Outcome, Unresolved
 from ingest.interpret import interpret_samples, select_quantities
 from ingest.plan import Plan, SensorRule, find_sensor
+from ingest.readers.fields import is_clock_set
 from ingest.reads import Message, Sample
+from ingest.smoothing import Heard
 
 _PREFIX = "sensor:"
 
 
 @dataclass(slots=True)
 class SensorState:
-    """The samples of a sensor that are in no event yet; `made` counts its drafts."""
+    """The samples of a sensor that are in no event yet; `made` counts its drafts.
+
+    `untimed` of them have no time of their own. Of the others `shift_us` is that of the newest,
+    `error_us` the largest, `flags` are those of all.
+    """
 
     samples: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
     received_us: int = 0
     made: int = 0
+    untimed: int = 0
+    newest_us: int = 0
+    shift_us: int = 0
+    error_us: int = 0
+    flags: int = 0
 
 
 class SampleRoom:
@@ -41,8 +58,13 @@ class SampleRoom:
         self._states: dict[str, SensorState] = {}
         self._changed: set[str] = set()
 
-    def take(self, sample: Sample, message: Message, outcome: Outcome) -> str | None:
-        """Take one sample; return why it cannot be taken, if it cannot."""
+    def take(
+        self, sample: Sample, message: Message, heard: Heard | None, outcome: Outcome
+    ) -> str | None:
+        """Take one sample; return why it cannot be taken, if it cannot.
+
+        `heard` says how the clock of its device stands, None where it says no time.
+        """
         outcome.counts["samples"] += 1
         rule = find_sensor(self._plan, message.topic, sample.devices)
         if rule is None:
@@ -56,12 +78,16 @@ class SampleRoom:
             return (
                 f"the sample has no quantity; map one in the plan's values; it has {names:.160}"
             )
-        assert sample.time_us is not None
+        at_us = _corrected(sample, heard)
         state = self._states.setdefault(rule.name, SensorState())
         self._changed.add(rule.name)
-        if state.samples and abs(sample.time_us - state.samples[0][0]) > rule.span_us:
+        if (
+            state.samples
+            and abs((at_us or message.received_us) - state.samples[0][0]) > rule.span_us
+        ):
             self._end(rule, state, outcome)
-        state.samples.append((sample.time_us, quantities))
+        _tell_time(state, at_us, heard, message.received_us)
+        state.samples.append((at_us or message.received_us, quantities))
         state.messages.append(message.sha256)
         state.received_us = max(state.received_us, message.received_us)
         if len(state.samples) >= rule.batch:
@@ -121,10 +147,49 @@ class SampleRoom:
             place=rule.name,
             ordinal=state.made,
             messages=tuple(state.messages),
+            untimed=state.untimed,
+            clock=describe_clock(_times(state)) if state.error_us else None,
         )
         outcome.add_events([interpret_samples(rule, state.samples)], ground)
         state.samples.clear()
         state.messages.clear()
+        state.untimed = state.newest_us = state.shift_us = state.error_us = state.flags = 0
+
+
+def _corrected(sample: Sample, heard: Heard | None) -> int | None:
+    """Return when the sample was taken, None where nothing but its receipt is known.
+
+    A time of 1970 beside others that are set is no time.
+    """
+    if sample.time_us is None or heard is None or heard.is_untimed:
+        return None
+    if not heard.is_unset and not is_clock_set(sample.time_us):
+        return None
+    return sample.time_us - heard.shift_us
+
+
+def _tell_time(
+    state: SensorState, at_us: int | None, heard: Heard | None, received_us: int
+) -> None:
+    """Take into the next event what is to be said of a sample's time."""
+    shift_us = 0
+    if at_us is None or heard is None:
+        state.untimed += 1
+    else:
+        shift_us = heard.shift_us
+        state.error_us = max(state.error_us, heard.error_us)
+        state.flags |= heard.flags
+    if (at_us or received_us) >= state.newest_us:
+        state.newest_us, state.shift_us = at_us or received_us, shift_us
+
+
+def _times(state: SensorState) -> Times:
+    return Times(
+        last_us=state.newest_us,
+        shift_us=state.shift_us,
+        error_us=state.error_us,
+        flags=state.flags,
+    )
 
 
 def _describe(place: str, state: SensorState) -> list[Unresolved]:

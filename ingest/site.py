@@ -102,8 +102,12 @@ class Site:
             outcome.counts["repeats by number"] += 1
             return
         refused: Counter[str] = Counter()
+        heard = self.clocks.hear_samples(message, decoded.others)
         for item in decoded.others:
-            why = self._take_item(item, message, outcome)
+            if isinstance(item, Sample):
+                why = self.samples.take(item, message, heard.get(item.clock), outcome)
+            else:
+                why = self._take_item(item, message, outcome)
             if isinstance(item, Vital):
                 continue
             if why is not None:
@@ -119,7 +123,7 @@ class Site:
 
     def _take_item(
         self,
-        item: LineMessage | Sample | Vital | PortChange | Signed,
+        item: LineMessage | Vital | PortChange | Signed,
         message: Message,
         outcome: Outcome,
     ) -> str | None:
@@ -134,8 +138,6 @@ class Site:
                 return None
             case PortChange():
                 return self._take_input(item, message, outcome)
-            case Sample():
-                return self.samples.take(item, message, outcome)
             case _:
                 return self._take_line(item, message, outcome)
 

@@ -16,6 +16,7 @@ from ingest.site import Site, encode_tick
 from ledger.epcis.times import parse_time_us
 from tests.device_sim.whole_line import interpret
 from tests.ingest.scene import (
+    DAIRY,
     OBSERVE,
     SECRET,
     STATION,
@@ -232,6 +233,146 @@ def test_a_gateway_that_mends_its_clock_believes_the_reader_that_was_right() -> 
     events = gate.end()
     assert round(seconds_of(events[1]), 2) == 3_662.0
     assert clock_of(events[1])["offset_ms"] == 0
+
+
+# Samples ------------------------------------------------------------------------------
+
+SENSOR = f"""[[sensor]]
+device = "D1"
+device_uri = "urn:x:d1"
+topics = ["cold/#"]
+party = "{DAIRY}"
+asset = "urn:epc:id:grai:9506000.00300.7"
+batch = 1
+"""
+
+
+class Cold(Gate):
+    """A gateway that hears one sensor."""
+
+    def __init__(self, *blocks: str) -> None:
+        super().__init__(SENSOR, *blocks)
+
+    def hear(self, second: float, told: float | None, *values: int) -> None:
+        self.number += 1
+        body = {"device": "D1", "temperature": float((*values, self.number)[0])}
+        if told is not None:
+            body["time"] = T0 / S + told
+        self.take("cold/1", json.dumps(body).encode(), second)
+
+    @property
+    def events(self) -> list[Event]:
+        return events_of(self.outcome)
+
+
+def times_of(event: Event) -> list[float]:
+    elements = event["sensorElementList"]
+    assert isinstance(elements, list)
+    return [
+        round((parse_time_us(one["sensorMetadata"]["time"]) - T0) / S, 3) for one in elements
+    ]
+
+
+def test_a_sample_without_a_time_has_that_of_receipt_and_says_so() -> None:
+    cold = Cold()
+    cold.hear(5, None)
+    (event,) = cold.events
+    assert times_of(event) == [5.0]
+    assert event["tagtrail:untimed"] == 1
+    assert "tagtrail:clock" not in event
+
+
+def test_a_sensor_within_the_skew_is_left_alone_and_its_offset_is_the_error() -> None:
+    cold = Cold()
+    cold.hear(60, 63.0)
+    (event,) = cold.events
+    assert times_of(event) == [63.0]
+    assert clock_of(event)["offset_ms"] == 0
+    assert 3_000 <= clock_of(event)["error_ms"] <= 4_001
+    assert flags_of(event) == []
+    assert "tagtrail:untimed" not in event
+
+
+def test_a_sensor_that_is_ahead_is_corrected_from_its_first_sample_on() -> None:
+    cold = Cold()
+    for n in range(4):
+        cold.hear(60 * n, 60 * n + 3_600.0)
+    assert [times_of(one) for one in cold.events] == [[0.0], [60.0], [120.0], [180.0]]
+    last = clock_of(cold.events[-1])
+    assert last["offset_ms"] == 3_600_000
+    assert last["error_ms"] <= 1_001
+    assert last["told"] == "2026-01-05T09:03:00.000Z"
+    (view,) = cold.site.clocks.views()
+    assert (view.topic, view.source, view.offset_us) == ("cold/1", "D1", 3_600 * S)
+    assert view.is_bad
+
+
+def test_a_sensor_that_is_behind_is_in_doubt_once_and_then_corrected() -> None:
+    cold = Cold()
+    for n in range(4):
+        cold.hear(60 * n, 60 * n - 90.0)
+    first, *others = cold.events
+    assert times_of(first) == [-90.0]
+    assert flags_of(first) == ["unsure"]
+    assert clock_of(first)["error_ms"] >= 90_000
+    assert [times_of(one) for one in others] == [[60.0], [120.0], [180.0]]
+    assert clock_of(others[-1])["offset_ms"] == -90_000
+
+
+def test_the_backlog_of_a_sensor_is_no_skew() -> None:
+    cold = Cold()
+    cold.hear(0, 0.0)
+    for n in range(30):
+        cold.hear(3_600 + n / 50, 60.0 * (n + 1))
+    cold.hear(3_700, 3_700.0)
+    told = [time for one in cold.events for time in times_of(one)]
+    assert told == [0.0, *(60.0 * (n + 1) for n in range(30)), 3_700.0]
+    flags = [flags_of(one) for one in cold.events]
+    assert flags[1] == ["unsure"]
+    assert flags[2:-1] == [["backfill"]] * 29
+    assert flags[0] == flags[-1] == []
+    assert clock_of(cold.events[1])["error_ms"] >= 3_500_000
+
+
+def test_a_sensor_whose_clock_was_never_set_is_read_against_the_gateways() -> None:
+    boot = -(T0 / S) + 40
+    cold = Cold()
+    for n in range(3):
+        cold.hear(60 * n, 60 * n + boot)
+    assert [times_of(one) for one in cold.events] == [[0.0], [60.0], [120.0]]
+    assert [flags_of(one) for one in cold.events] == [["unset"]] * 3
+
+
+def test_the_samples_of_one_event_have_the_largest_error_and_all_flags() -> None:
+    cold = Cold()
+    cold.site = Site(plan_of(STATION, OBSERVE, SENSOR.replace("batch = 1", "batch = 3")))
+    cold.hear(0, 0.0)
+    cold.hear(60, None)
+    cold.hear(120, 60.5)
+    (event,) = cold.events
+    assert times_of(event) == [0.0, 60.0, 60.5]
+    assert event["tagtrail:untimed"] == 1
+    assert flags_of(event) == ["unsure"]
+    assert clock_of(event)["error_ms"] >= 59_500
+
+
+def test_a_snapshot_between_any_two_samples_changes_nothing() -> None:
+    heard = [(0, 0.0), (60, 60.0), (120, 60.0), (121, 61.0), (180, 120.0), (240, None)]
+
+    def run(cut: int | None) -> list[Event]:
+        cold = Cold()
+        for n, (second, told) in enumerate(heard):
+            if n == cut:
+                parts = cold.site.encode_parts()
+                cold.site = Site(cold.site.plan)
+                cold.site.restore(parts)
+            cold.hear(second, told)
+        return cold.events
+
+    calm = run(None)
+    assert len(calm) == len(heard)
+    for cut in range(len(heard)):
+        assert run(cut) == calm
 
 
 def test_a_snapshot_between_any_two_messages_changes_nothing() -> None:

@@ -315,13 +315,15 @@ def test_reads_on_a_topic_of_no_station_go_to_quarantine_once() -> None:
     )
 
 
-def sample(value: float, second: float, device: str = "70B3D57ED0000001") -> Message:
+def sample(
+    value: float, second: float, device: str = "70B3D57ED0000001", heard: float = 0
+) -> Message:
     body = {"device": device, "time": T0_S + second, "temperature": value, "humidity": 50}
-    return message(body, "trucks/7")
+    return message(body, "trucks/7", at=T0 + round(max(heard, second) * 1_000_000))
 
 
 def test_samples_become_a_sensor_event_when_the_batch_is_full() -> None:
-    messages = [sample(4.0, 0), sample(4.5, 120), sample(5.0, 60)]
+    messages = [sample(4.0, 0), sample(4.5, 120), sample(5.0, 60, heard=121)]
     _, outcome = run_site(plan_of(SENSOR), messages)
     (event,) = events_of(outcome)
     assert event["epcList"] == ["urn:epc:id:grai:9506000.00300.7"]
@@ -343,7 +345,7 @@ def test_samples_become_a_sensor_event_when_the_batch_is_full() -> None:
 
 def test_samples_do_not_wait_for_a_full_batch_for_ever() -> None:
     plan = plan_of(SENSOR)
-    _, outcome = run_site(plan, [sample(4.0, 0), sample(4.0, 1801), tick(5)])
+    _, outcome = run_site(plan, [sample(4.0, 0), sample(4.0, 1801), tick(1806)])
     assert len(events_of(outcome)) == 2
 
 
