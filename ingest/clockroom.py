@@ -20,7 +20,7 @@ import msgspec
 from ingest import clocks
 from ingest.clocks import Clock, Waiting
 from ingest.readers.fields import is_clock_set
-from ingest.reads import Message, Read, Sample, TimeSource
+from ingest.reads import Message, Read, Sample, TimeSource, Vital
 from ingest.smoothing import Heard
 
 CLOCKS_MAX = 10_000
@@ -94,6 +94,11 @@ class ClockRoom:
             if isinstance(one, Sample) and one.time_us is not None:
                 known = newest.get(one.clock)
                 newest[one.clock] = one.time_us if known is None else max(known, one.time_us)
+        if newest:  # who sends old samples may say beside them when it sends them
+            sent_us = [
+                v.time_us for v in items if isinstance(v, Vital) and v.time_us is not None
+            ]
+            newest = {name: max([told_us, *sent_us]) for name, told_us in newest.items()}
         return {name: self._hear(message, name, told_us) for name, told_us in newest.items()}
 
     def _hear(self, message: Message, source: str, newest_us: int) -> Heard:

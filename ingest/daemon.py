@@ -71,6 +71,7 @@ class Gateway:
         self._reloading = threading.Event()
         self._failure: BaseException | None = None
         self._session_us: int | None = None
+        self._conditions: dict[str, str] = {}
         self._subscriber = Subscriber(
             Link(
                 broker=how.broker,
@@ -150,6 +151,7 @@ class Gateway:
             if now >= look_at:
                 look_at = now + CERTIFICATE_LOOK_SECONDS
                 self._watch_certificate()
+                self._watch_readers()
             if now >= note_at and self._subscriber.subscribed.is_set():
                 note_at = now + SESSION_SECONDS
                 self._note_session()
@@ -202,6 +204,15 @@ class Gateway:
             _LOG.warning("the clock was set by %+.1f s", step_us / 1_000_000)
             said = ClockMessage(time_us=now_us, step_us=step_us)
             self._own(CLOCK_TOPIC, msgspec.json.encode(said), now_us)
+
+    def _watch_readers(self) -> None:
+        """Log each reader whose condition changed; one that is first met well is no news."""
+        for one in self.pulse.readers():
+            before = self._conditions.get(one.name, "online")
+            if one.condition != before:
+                level = logging.INFO if one.condition == "online" else logging.WARNING
+                _LOG.log(level, "reader %s is %s, it was %s", one.name, one.condition, before)
+                self._conditions[one.name] = one.condition
 
     def _watch_certificate(self) -> None:
         credentials = self._how.credentials

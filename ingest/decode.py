@@ -29,6 +29,7 @@ from ingest.readers import (
     sparkplug,
     springcard,
     things_stack,
+    wills,
     zebra,
 )
 from ingest.readers.fields import is_clock_set
@@ -63,6 +64,7 @@ _READERS: tuple[tuple[_Shape, _Reader], ...] = (
     (impinj.is_impinj, impinj.parse_event),
     (zebra.is_zebra, zebra.parse_envelope),
     (llrp.is_llrp, llrp.parse_message),
+    (wills.is_will, wills.parse_will),
     (ruuvi.is_ruuvi, ruuvi.parse_advertisement),
     (things_stack.is_things_stack, things_stack.parse_uplink),
     (chirpstack.is_chirpstack, chirpstack.parse_event),
@@ -274,7 +276,7 @@ class _Parser:
         except msgspec.DecodeError as error:
             if b"\n" in payload.strip() and _is_json(payload.split(b"\n", 1)[0]):
                 return self._lines(payload, is_sse=False)
-            return Parsed(faults=(_describe_text(payload, error),))
+            return _read_text(payload, error)
 
     def _lines(self, payload: bytes, *, is_sse: bool) -> Parsed:
         parts: list[Parsed] = []
@@ -309,7 +311,8 @@ class _Parser:
             if isinstance(value, dict):
                 return self._object(value, where)
             if isinstance(value, str):
-                return Parsed(items=(_parse_text(value, where),))
+                will = wills.parse_text(value, where)
+                return will or Parsed(items=(_parse_text(value, where),))
         except ParseError as error:
             return Parsed(faults=(Fault(where=error.where, why=error.why),))
         return Parsed(faults=(not_a_read(f"the JSON value {value!r:.80}", where),))
@@ -352,17 +355,18 @@ def _is_json(data: bytes) -> bool:
     return True
 
 
-def _describe_text(payload: bytes, error: msgspec.DecodeError) -> Fault:
-    """Return why a payload that is no JSON cannot be taken."""
+def _read_text(payload: bytes, error: msgspec.DecodeError) -> Parsed:
+    """Return what a payload that is no JSON says: a will, or why it cannot be taken."""
     try:
         text = payload.decode("utf-8")
     except UnicodeDecodeError:
         shown = payload[: _TEXT_SHOWN // 2].hex()
         why = f"not a tag read: {len(payload)} bytes that are no text and no JSON ({shown}…)"
-        return Fault(where="", why=why)
+        return Parsed(faults=(Fault(where="", why=why),))
     if text.lstrip().startswith(("{", "[", '"')):
-        return Fault(where="", why=f"is broken JSON: {error}")
-    return not_a_read(f"the text {text[:_TEXT_SHOWN]!r}")
+        return Parsed(faults=(Fault(where="", why=f"is broken JSON: {error}"),))
+    will = wills.parse_text(text, "")
+    return will or Parsed(faults=(not_a_read(f"the text {text[:_TEXT_SHOWN]!r}"),))
 
 
 def _parse_text(value: str, where: str) -> Sighting:

@@ -11,13 +11,14 @@ invented topics cannot fill the memory of who collects the figures.
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from ingest.clockroom import ClockView
 from ingest.pulse import Pulse
 from ingest.roster import ReaderView
 from ledger.epcis.times import format_time
@@ -40,6 +41,12 @@ _COUNTS = {
     "statements": "Signed statements.",
     "receipts": "Statements whose receipt was verified.",
 }
+_CLOCKS: tuple[tuple[str, str, Callable[[ClockView], float | None]], ...] = (
+    ("skew_seconds", "Its clock less the gateway's.", lambda one: one.offset_us / _US),
+    ("correction_seconds", "What is taken off its times.", lambda one: one.shift_us / _US),
+    ("clock_error_seconds", "How far off they may be then.", lambda one: one.error_us / _US),
+    ("drift_ppm", "How much faster it runs than the gateway's.", lambda one: one.drift_ppm),
+)
 _CONDITIONS = ("online", "degraded", "silent", "clock-bad", "offline")
 _PARTS = ("broker", "certificate", "clock", "disk", "ledger", "parked", "plan", "spool")
 
@@ -99,9 +106,7 @@ def _reader_figures(readers: Iterable[ReaderView], now_us: int) -> Iterator[Metr
         if others:
             family.add_metric([OTHERS], sum(getattr(one, name) for one in others))
         yield family
-    skew = GaugeMetricFamily(
-        "tagtrail_reader_skew_seconds", "Its clock less the gateway's.", labels=["reader"]
-    )
+    yield from _clock_figures(shown)
     heard = GaugeMetricFamily(
         "tagtrail_reader_heard_seconds", "Since its last message.", labels=["reader"]
     )
@@ -109,13 +114,23 @@ def _reader_figures(readers: Iterable[ReaderView], now_us: int) -> Iterator[Metr
         "tagtrail_reader_condition", "1 for its state.", labels=["reader", "condition"]
     )
     for one in shown:
-        if one.skew_us is not None:
-            skew.add_metric([one.name], one.skew_us / _US)
         if one.heard_us:
             heard.add_metric([one.name], max(now_us - one.heard_us, 0) / _US)
         for condition in _CONDITIONS:
             state.add_metric([one.name, condition], float(one.condition == condition))
-    yield from (skew, heard, state)
+    yield from (heard, state)
+
+
+def _clock_figures(shown: Iterable[ReaderView]) -> Iterator[Metric]:
+    """Yield how the clock of each reader stands that says the time."""
+    clocks = [(one.name, one.clock) for one in shown if one.clock is not None]
+    for name, says, value_of in _CLOCKS:
+        family = GaugeMetricFamily(f"tagtrail_reader_{name}", says, labels=["reader"])
+        for reader, clock in clocks:
+            value = value_of(clock)
+            if value is not None:
+                family.add_metric([reader], value)
+        yield family
 
 
 def describe(pulse: Pulse) -> dict[str, object]:
@@ -133,6 +148,7 @@ def describe(pulse: Pulse) -> dict[str, object]:
                 "condition": one.condition,
                 "heard": format_time(one.heard_us) if one.heard_us else None,
                 "skew_s": None if one.skew_us is None else one.skew_us / _US,
+                "clock": None if one.clock is None else list(one.clock.flags),
             }
             for one in pulse.readers()[:READERS_SHOWN_MAX]
         ],

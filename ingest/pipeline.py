@@ -196,7 +196,7 @@ class Processor:
 
     def readers(self) -> list[ReaderView]:
         """Return how each reader is now."""
-        return self._site.roster.views(self._clock_us())
+        return self._site.readers(self._clock_us())
 
     def _take_again(self, retry: Message, outcome: Outcome) -> list[int]:
         """Take a quarantined message once more, as it was received; nothing of it was taken."""

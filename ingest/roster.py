@@ -8,7 +8,7 @@ State of a reader, by the gateway's clock, the first that holds:
 
     offline    it, or its last will, said so
     silent     nothing for two heartbeats
-    clock-bad  its newest read is off by more than the plan allows
+    clock-bad  its times must be corrected, or cannot be trusted (`ingest.clocks`)
     degraded   it said so, or sends fewer messages a minute than the plan expects
     online     none of these
 
@@ -16,16 +16,17 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from ingest import watch
+from ingest.clockroom import ClockView
 from ingest.drafts import Notice, Outcome
 from ingest.plan import Plan, ReaderRule, Station, find_reader, find_stations
-from ingest.reads import Fault, Message, Read, TimeSource, Vital
+from ingest.reads import Fault, Message, Read, Vital
 from ingest.topics import filters_meet, sender_of, topic_matches
 from ingest.watch import WatchState
 
@@ -74,7 +75,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderView:
-    """One reader as the operator sees it; `skew_us` is None before its first timed read."""
+    """One reader as the operator sees it; `skew_us` is None before its first timed message.
+
+    `clock` is the worst of the clocks that its messages were timed by.
+    """
 
     name: str
     condition: Condition
@@ -84,6 +88,7 @@ class ReaderView:
     reads: int
     faults: int
     gaps: int
+    clock: ClockView | None = None
 
 
 class Roster:
@@ -139,9 +144,6 @@ class Roster:
                 tally.last_minute = None
             tally.minute, tally.in_minute = minute, 0
         tally.in_minute += 1
-        timed = next((one for one in reads if one.time_source is TimeSource.READER), None)
-        if timed is not None:
-            state.skew_us = timed.time_us - message.received_us
         hidden = [
             f"{one.where}: {one.why}" if one.where else one.why
             for one in faults
@@ -193,7 +195,8 @@ class Roster:
         """Return when a tick would first find something missing, None where nothing is due."""
         due = [watch.due_us(one, self._rules.get(name)) for name, one in self._states.items()]
         if any(
-            rule.heartbeat_us and name not in self._states for name, rule in self._rules.items()
+            (rule.heartbeat_us or rule.messages_min) and name not in self._states
+            for name, rule in self._rules.items()
         ):
             return 0
         return min((one for one in due if one is not None), default=None)
@@ -219,40 +222,46 @@ class Roster:
             state = msgspec.msgpack.decode(data, type=WatchState)
             self._states[name.removeprefix(_PREFIX)] = state
 
-    def views(self, now_us: int) -> list[ReaderView]:
-        """Return how each reader is at `now_us`, by name."""
+    def views(self, now_us: int, clocks: Iterable[ClockView] = ()) -> list[ReaderView]:
+        """Return how each reader is at `now_us`, by name; `clocks` are those of its devices."""
+        worst: dict[str, ClockView] = {}
+        for one in clocks:
+            name = self._name_of(one.topic)
+            known = worst.get(name)
+            if known is None or _badness(one) > _badness(known):
+                worst[name] = one
         names = sorted(self._states.keys() | self._rules.keys())
-        return [self._view(name, now_us) for name in names]
+        return [self._view(name, now_us, worst.get(name)) for name in names]
 
-    def _view(self, name: str, now_us: int) -> ReaderView:
+    def _view(self, name: str, now_us: int, clock: ClockView | None) -> ReaderView:
         state = self._states.get(name) or WatchState(0)
         tally = self._tallies.get(name) or Tally()
         return ReaderView(
             name=name,
-            condition=self._condition(name, state, tally, now_us),
+            condition=self._condition(name, (state, tally, clock), now_us),
             heard_us=state.heard_us,
-            skew_us=state.skew_us,
+            skew_us=None if clock is None else clock.offset_us,
+            clock=clock,
             messages=tally.messages,
             reads=tally.reads,
             faults=tally.faults,
             gaps=tally.gaps,
         )
 
-    def _condition(self, name: str, state: WatchState, tally: Tally, now_us: int) -> Condition:
+    def _condition(
+        self, name: str, known: tuple[WatchState, Tally, ClockView | None], now_us: int
+    ) -> Condition:
         rule = self._rules.get(name)
+        state, tally, clock = known
         if state.said == "offline":
             return "offline"
-        if rule is None:
-            return "degraded" if state.said == "degraded" else "online"
-        limit_us = watch.HEARTBEATS_MISSED * rule.heartbeat_us
+        limit_us = 0 if rule is None else watch.HEARTBEATS_MISSED * rule.heartbeat_us
         if limit_us and now_us - state.heard_us > limit_us:
             return "silent"
-        if state.skew_us is not None and abs(state.skew_us) > rule.skew_max_us:
+        if clock is not None and clock.is_bad:
             return "clock-bad"
-        rate = tally.last_minute
-        if now_us // MINUTE_US > tally.minute + 1:
-            rate = None if rate is None else 0
-        slow = rule.messages_min > 0 and rate is not None and rate < rule.messages_min
+        least = 0 if rule is None else rule.messages_min
+        slow = least > 0 and _is_slow(state, tally, least, now_us)
         return "degraded" if slow or state.said == "degraded" else "online"
 
     def _tell(self, name: str, found: Sequence[Notice], outcome: Outcome) -> None:
@@ -305,6 +314,23 @@ class Roster:
             if any(filters_meet(a, b) for a in rule.topics for b in station.topics)
         )
         return _station_sources(meeting)
+
+
+def _is_slow(state: WatchState, tally: Tally, least: int, now_us: int) -> bool:
+    """Return whether the newest whole minute had fewer messages than `least`.
+
+    One that was not heard since the gateway started is slow after two minutes of it.
+    """
+    if not tally.minute:
+        return 0 < state.heard_us < now_us - 2 * MINUTE_US
+    rate = tally.last_minute
+    if now_us // MINUTE_US > tally.minute + 1:
+        rate = None if rate is None else 0
+    return rate is not None and rate < least
+
+
+def _badness(clock: ClockView) -> tuple[bool, int]:
+    return clock.is_bad, abs(clock.offset_us)
 
 
 def _station_sources(stations: Sequence[Station]) -> tuple[tuple[str, str], ...]:

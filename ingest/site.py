@@ -51,7 +51,7 @@ from ingest.reads import (
     Signed,
     Vital,
 )
-from ingest.roster import ClockMessage, QuotaMessage, Roster, SessionMessage
+from ingest.roster import ClockMessage, QuotaMessage, ReaderView, Roster, SessionMessage
 from ingest.samples import SampleRoom
 from ingest.stations import StationState
 
@@ -140,6 +140,10 @@ class Site:
                 return self._take_input(item, message, outcome)
             case _:
                 return self._take_line(item, message, outcome)
+
+    def readers(self, now_us: int) -> list[ReaderView]:
+        """Return how each reader is at `now_us`, by name."""
+        return self.roster.views(now_us, self.clocks.views())
 
     def next_tick_us(self) -> int | None:
         """Return when a tick would first end something, None where nothing is open."""

@@ -85,7 +85,6 @@ class WatchState:
     topic: str = ""
     silent_us: int | None = None
     said: str | None = None
-    skew_us: int | None = None
     counters: dict[str, Counter] = field(default_factory=dict)
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)
     refused: Refused | None = None

@@ -321,7 +321,6 @@ def test_the_sled_sends_several_tags_of_one_time() -> None:
     "payload",
     [
         {"type": "BLE_DATA", "data": {"Address": "CF:C7"}, "timestamp": "x"},
-        {"gw_mac": "C8:25:2D:8E:9C:2C", "state": "online"},
         {"end_device_ids": {"device_id": "a"}, "join_accept": {}},
         {"brokerHostname": "x"},
         {"reads": []},
@@ -330,7 +329,7 @@ def test_the_sled_sends_several_tags_of_one_time() -> None:
         {},
         17,
         None,
-        b"connection lost",
+        b"lost connection",
         b"",
         b"\xff\xfe\x00",
         b"3.5",
