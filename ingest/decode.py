@@ -28,6 +28,7 @@ from ingest.readers import (
     signed,
     sparkplug,
     springcard,
+    texts,
     things_stack,
     wills,
     zebra,
@@ -72,8 +73,6 @@ _READERS: tuple[tuple[_Shape, _Reader], ...] = (
     (generic.is_heartbeat, generic.parse_heartbeat),
     (generic.is_sensor, generic.parse_sample),
 )
-_TEXT_SHOWN = 80
-_SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _CACHE = 65_536
 
 
@@ -269,14 +268,15 @@ class _Parser:
 
     def _parse_shapes(self, payload: bytes) -> Parsed:
         """Return what the shapes that are built in make of a payload."""
-        if payload.startswith(_SSE_STARTS):
+        payload = payload.removeprefix(texts.BOM)
+        if payload.startswith(texts.SSE_STARTS):
             return self._lines(payload, is_sse=True)
         try:
             return self._value(_load(payload), "")
         except msgspec.DecodeError as error:
-            if b"\n" in payload.strip() and _is_json(payload.split(b"\n", 1)[0]):
+            if texts.is_stream(payload):
                 return self._lines(payload, is_sse=False)
-            return _read_text(payload, error)
+            return texts.read_text(payload, str(error))
 
     def _lines(self, payload: bytes, *, is_sse: bool) -> Parsed:
         parts: list[Parsed] = []
@@ -315,7 +315,10 @@ class _Parser:
                 return will or Parsed(items=(_parse_text(value, where),))
         except ParseError as error:
             return Parsed(faults=(Fault(where=error.where, why=error.why),))
-        return Parsed(faults=(not_a_read(f"the JSON value {value!r:.80}", where),))
+        why = f"the JSON value {value!r:.80}"
+        if isinstance(value, list) and value:
+            return Parsed(faults=(Fault(where=where, why=f"{why} is not understood"),))
+        return Parsed(faults=(not_a_read(why, where),))
 
     def _object(self, value: Mapping[str, object], where: str) -> Parsed:
         if signed.is_signed(value):
@@ -345,28 +348,6 @@ def _load(data: bytes) -> object:
     except RecursionError:
         raise ParseError("", "nests too deeply to be read") from None
     return value
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        msgspec.json.decode(data)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _read_text(payload: bytes, error: msgspec.DecodeError) -> Parsed:
-    """Return what a payload that is no JSON says: a will, or why it cannot be taken."""
-    try:
-        text = payload.decode("utf-8")
-    except UnicodeDecodeError:
-        shown = payload[: _TEXT_SHOWN // 2].hex()
-        why = f"not a tag read: {len(payload)} bytes that are no text and no JSON ({shown}…)"
-        return Parsed(faults=(Fault(where="", why=why),))
-    if text.lstrip().startswith(("{", "[", '"')):
-        return Parsed(faults=(Fault(where="", why=f"is broken JSON: {error}"),))
-    will = wills.parse_text(text, "")
-    return will or Parsed(faults=(not_a_read(f"the text {text[:_TEXT_SHOWN]!r}"),))
 
 
 def _parse_text(value: str, where: str) -> Sighting:

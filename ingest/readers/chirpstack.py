@@ -26,7 +26,7 @@ from ingest.readers.fields import (
     parse_optional_instant,
     parse_text,
 )
-from ingest.reads import Item, Parsed, Sample, Vital, not_a_read
+from ingest.reads import Fault, Item, Parsed, Sample, Vital, not_a_read
 from ledger.errors import ParseError
 
 _EUI_DIGITS, _EUI_BYTES = 16, 8
@@ -57,7 +57,8 @@ def parse_event(obj: Mapping[str, object], where: str) -> Parsed:
         return Parsed(items=tuple(items))
     if "data" in obj:
         why = f"an uplink of {devices[0]!r:.80} that its network did not decode"
-        return Parsed(items=tuple(items), faults=(not_a_read(why, where),))
+        fault = Fault(where=where, why=why) if obj["data"] else not_a_read(why, where)
+        return Parsed(items=tuple(items), faults=(fault,))
     items.append(Vital(reader=devices[0], time_us=time_us, why="a device's join or state"))
     return Parsed(items=tuple(items))
 

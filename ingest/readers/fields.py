@@ -30,6 +30,7 @@ from ledger.errors import ParseError
 ANTENNA_MAX = 1024
 COUNT_MAX = (1 << 53) - 1  # what JSON carries exactly, and the state can hold
 NUMBERS_MAX, NESTED_MAX = 64, 4
+NAMES_MAX = 2_000
 RSSI_CDBM_MIN, RSSI_CDBM_MAX = -20_000, 10_000
 PC_MAX = 0xFFFF
 CLOCK_SET_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z
@@ -48,6 +49,11 @@ _MAIL_TIME = re.compile(
     re.ASCII,
 )
 _DOTNET_TIME = re.compile(r"/Date\((\d{1,16})\)/", re.ASCII)
+# What a tag looks like: an EPC's URI, or its memory; EUIs, addresses and times are shorter.
+_TAG_TEXT = re.compile(r"urn:epc:|id\.gs1\.org/|(?<![0-9A-Za-z])[0-9A-Fa-f]{20,}", re.ASCII)
+_TAG_NAME = re.compile(
+    r"epc|id_?hex|tag_?(?:id|data|reads?)|^tags?$|^uids?$|rfid", re.IGNORECASE
+)
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905  # one line
 # The smallest number that is taken as milliseconds, microseconds, nanoseconds.
 _MS_FROM, _US_FROM, _NS_FROM = 10**11, 10**14, 10**17
@@ -214,8 +220,10 @@ def parse_instant_ns(value: object, where: str) -> int:
         raise ParseError(where, f"is {kind_of(value)}, want a time")
     else:
         whole = int(value)
-        fraction = round((value - whole) * 1_000_000) if isinstance(value, float) else 0
-        ns = _ns_of_number(whole, fraction * 1_000)
+        # A double of today holds microseconds and no more, whichever unit it is in.
+        digits = 3 if whole >= _MS_FROM else 6
+        fraction = round(value - whole, digits) if isinstance(value, float) else 0.0
+        ns = _ns_of_number(whole, round(fraction * 1_000_000_000))
     check_instant(ns // 1_000, value, where)
     return ns
 
@@ -235,6 +243,31 @@ def parse_optional_ns(value: object, where: str) -> tuple[int | None, int]:
     if value is None or value == "":
         return None, 0
     return divmod(parse_instant_ns(value, where), 1_000)
+
+
+def first_time(obj: Mapping[str, object], names: Iterable[str]) -> tuple[str, object] | None:
+    """Return the first of `names` under which `obj` writes an instant, if not empty."""
+    written = [(name, obj[name]) for name in names if obj.get(name) not in (None, "")]
+    return written[0] if written else None
+
+
+def may_name_tag(value: object) -> bool:
+    """Return whether a value that no reader here understands may name a tag all the same.
+
+    It may where a text looks like one, or a field is called as one and is not empty.
+    """
+    waiting, seen = [value], 0
+    while waiting and seen < NAMES_MAX:
+        one, seen = waiting.pop(), seen + 1
+        if isinstance(one, str) and _TAG_TEXT.search(one):
+            return True
+        if isinstance(one, list):
+            waiting += one[:NAMES_MAX]
+        elif isinstance(one, dict):
+            if any(inner and _TAG_NAME.search(name) for name, inner in one.items()):
+                return True
+            waiting += one.values()
+    return bool(waiting)
 
 
 def loose_instant(value: object) -> int | None:

@@ -18,7 +18,8 @@ says no time takes that of the object around it.
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ingest.readers.fields import (
     cdbm,
@@ -26,7 +27,9 @@ from ingest.readers.fields import (
     count_of,
     count_unknown,
     first_of,
+    first_time,
     loose_instant,
+    may_name_tag,
     parse_antenna,
     parse_base64,
     parse_hex,
@@ -83,13 +86,14 @@ _KEYS_SHOWN = 6
 
 
 def is_heartbeat(obj: Mapping[str, object]) -> bool:
-    """Return whether `obj` only says that its sender lives."""
-    return obj.get("type") in ("heartbeat", "keepalive") or obj.get("heartbeat") is True
+    """Return whether `obj` only says that its sender lives: one with tags says more."""
+    is_beat = obj.get("type") in ("heartbeat", "keepalive") or obj.get("heartbeat") is True
+    return is_beat and not any(obj.get(name) for name in (*EPC_FIELDS, *LIST_FIELDS))
 
 
 def parse_heartbeat(obj: Mapping[str, object], _where: str) -> Vital:
     """Return what a sender says of itself."""
-    time = first_of(obj, TIME_FIELDS)
+    time = first_time(obj, TIME_FIELDS)
     return Vital(
         reader=_source(obj) or None,
         time_us=None if time is None else loose_instant(time[1]),
@@ -113,7 +117,7 @@ def parse_sample(obj: Mapping[str, object], where: str) -> Sample:
     """Return a plain sensor's sample; raises `ParseError`."""
     at = f"{where}.".lstrip(".")
     device = first_of(obj, DEVICE_FIELDS) or ("device", None)
-    time = first_of(obj, TIME_FIELDS)
+    time = first_time(obj, TIME_FIELDS)
     values = [
         (name, parse_number(obj[name], f"{at}{name}"))
         for name in SENSOR_FIELDS
@@ -128,10 +132,12 @@ def parse_sample(obj: Mapping[str, object], where: str) -> Sample:
 
 def parse_object_of_reads(obj: Mapping[str, object], where: str) -> Parsed:
     """Return the tags that one object names; raises `ParseError` where its time is no time."""
-    found = first_of(obj, LIST_FIELDS)
+    lists = [one for one in LIST_FIELDS if isinstance(obj.get(one), list) and obj[one]]
+    found = (lists[0], obj[lists[0]]) if lists else first_of(obj, LIST_FIELDS)
     source = _source(obj)
     if found is None or not isinstance(found[1], list):
-        if found is not None and found[0] not in KNOWN:
+        is_count = found is not None and isinstance(found[1], int | float)
+        if found is not None and found[0] not in KNOWN and not is_count:
             raise ParseError(f"{where}.{found[0]}".lstrip("."), "is no array")
         parsed = collect(
             [(where, obj)], lambda one, place: parse_element(one, place, (None, 0), source)
@@ -142,7 +148,7 @@ def parse_object_of_reads(obj: Mapping[str, object], where: str) -> Parsed:
     place = f"{where}.{name}".lstrip(".")
     if not elements:
         return _with_vital(obj, Parsed(faults=(not_a_read("a report of no tags", place),)), 0)
-    time = first_of(obj, TIME_FIELDS)
+    time = first_time(obj, TIME_FIELDS)
     around: tuple[int | None, int] = (None, 0)
     if time is not None:
         around = parse_optional_ns(time[1], f"{where}.{time[0]}".lstrip("."))
@@ -150,6 +156,7 @@ def parse_object_of_reads(obj: Mapping[str, object], where: str) -> Parsed:
         ((f"{place}[{n}]", element) for n, element in enumerate(elements)),
         lambda one, at: parse_element(one, at, around, source),
     )
+    parsed = replace(parsed, faults=(*parsed.faults, *_beside(obj, name, lists, where)))
     unknown = count_unknown(obj, KNOWN_AROUND)
     unknown += sum(count_unknown(one, KNOWN) for one in elements if isinstance(one, dict))
     return _with_vital(obj, parsed, unknown)
@@ -176,12 +183,13 @@ def parse_element(
     }
     if not spelled:
         shown = ", ".join(sorted(map(repr, element))[:_KEYS_SHOWN])
-        return not_a_read(f"no field names a tag; the fields are {shown:.200}", where)
+        why = f"no field that is known names a tag; the fields are {shown:.200}"
+        return Fault(where=where, why=why) if may_name_tag(element) else not_a_read(why, where)
     if len(set(spelled.values())) > 1:
         said = ", ".join(f"{name} is {text}" for name, (text, _) in spelled.items())
         raise ParseError(where, f"the spellings of the EPC disagree: {said}")
     text, is_uri = next(iter(spelled.values()))
-    time = first_of(element, TIME_FIELDS)
+    time = first_time(element, TIME_FIELDS)
     antenna = first_of(element, ANTENNA_FIELDS) or ("antenna", None)
     time_us, ns = around if time is None else parse_optional_ns(time[1], f"{at}{time[0]}")
     return Sighting(
@@ -195,6 +203,16 @@ def parse_element(
         seen=min(max(count_of(element.get("seenCount")) or 1, 1), SEEN_MAX),
         source=source,
     )
+
+
+def _beside(
+    obj: Mapping[str, object], name: str, lists: list[str], where: str
+) -> Iterator[Fault]:
+    """Yield a fault for each tag, or list of them, that stands beside the list `name`."""
+    named = [one for one in EPC_FIELDS if one != "tag" and obj.get(one)]
+    for other in (*lists[1:], *named):
+        why = f"stands beside {name}; nobody can tell how they belong together"
+        yield Fault(where=f"{where}.{other}".lstrip("."), why=why)
 
 
 def _with_vital(obj: Mapping[str, object], parsed: Parsed, unknown: int) -> Parsed:

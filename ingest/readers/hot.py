@@ -280,7 +280,12 @@ def _instant(text: int | str) -> tuple[int, int]:
 
 @lru_cache(maxsize=KEPT_MAX)
 def _second(text: str) -> int:
-    """Return the instant of a time that is cut off behind its point."""
+    """Return the instant of a time that is cut off behind its point.
+
+    Without the marks between, the place where the point should be is one of its digits.
+    """
+    if text[-1] not in ".,":
+        raise ParseError("", "a time in another spelling goes the long way")
     time_us = parse_instant_ns(f"{text}0Z", "") // 1_000
     if time_us < CLOCK_SET_US:
         raise ParseError("", "a clock that was never set goes the long way")

@@ -22,7 +22,6 @@ from typing import Literal
 from ingest.readers.fields import (
     cdbm,
     count_unknown,
-    first_of,
     is_hex,
     loose_instant,
     parse_antenna,
@@ -70,7 +69,9 @@ def parse_event(obj: Mapping[str, object], where: str) -> Parsed | Item:
     place = f"{where}.{_EVENT}".lstrip(".")
     event = parse_object(obj.get(_EVENT), place)
     pc = event.get("pc")
-    seen = first_of(event, ("lastSeenTime",)) or ("timestamp", obj.get("timestamp"))
+    seen = ("lastSeenTime", event.get("lastSeenTime"))
+    if seen[1] in (None, ""):
+        seen = ("timestamp", obj.get("timestamp"))
     time_place = f"{place}.{seen[0]}" if seen[0] == "lastSeenTime" else f"{where}.timestamp"
     time_us, ns = parse_optional_ns(seen[1], time_place.lstrip("."))
     sighting = Sighting(

@@ -5,15 +5,17 @@
      "received_at":"…","decoded_payload":{"temp":6,"voltage":3.6}}}
 
 `normalized_payload` is taken where the network sends it: its names and units are fixed
-(`air.temperature` in °C). Else each number of `decoded_payload` is taken under the name that
-the payload's formatter gave it (`outer.inner` for those within an object); the capture plan
-says which of them is a temperature, because nobody else can. The raw `frm_payload` is the
-maker's secret and is not guessed at.
+(`air.temperature` in °C). Else, and where it holds none of them, each number of
+`decoded_payload` is taken under the name that the payload's formatter gave it (`outer.inner`
+for those within an object); the capture plan says which of them is a temperature, because
+nobody else can. The raw `frm_payload` is the maker's secret and is not guessed at: an uplink
+that was not decoded is a reading that is missing.
 
 Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ingest.readers.fields import (
     count_of,
@@ -59,11 +61,15 @@ def parse_uplink(obj: Mapping[str, object], where: str) -> Parsed:
     if isinstance(normalized, dict):
         normalized = [normalized]
     if isinstance(normalized, list) and normalized:
-        return _parse_normalized(normalized, f"{place}.normalized_payload", (devices, time_us))
+        found = _parse_normalized(normalized, f"{place}.normalized_payload", (devices, time_us))
+        if found.faults or any(isinstance(one, Sample) and one.values for one in found.items):
+            return replace(found, items=(*_counted(uplink, devices), *found.items))
     decoded = uplink.get("decoded_payload")
     if not isinstance(decoded, dict):
-        why = f"an uplink of {devices[0]!r} that its network did not decode"
-        return Parsed(faults=(not_a_read(why, where),))
+        why = f"an uplink of {devices[0]!r:.80} that its network did not decode"
+        holds = bool(uplink.get("frm_payload") or normalized)
+        fault = Fault(where=where, why=why) if holds else not_a_read(why, where)
+        return Parsed(items=_counted(uplink, devices), faults=(fault,))
     values = parse_numbers(decoded, f"{place}.decoded_payload")
     sample = Sample(devices=devices, time_us=time_us, values=values)
     return Parsed(items=(*_counted(uplink, devices), sample))
@@ -84,7 +90,10 @@ def _parse_normalized(
     devices, uplink_us = source
     items: list[Sample] = []
     faults: list[Fault] = []
-    for n, measurement in enumerate(measurements[:VALUES_MAX]):
+    if len(measurements) > VALUES_MAX:
+        why = f"holds {len(measurements)} measurements, at most {VALUES_MAX} are taken"
+        raise ParseError(place, why)
+    for n, measurement in enumerate(measurements):
         at = f"{place}[{n}]"
         try:
             one = parse_object(measurement, at)

@@ -4,8 +4,8 @@
 
 The program is the one that ships; only the hooks between its writes, and what lies between
 them, say where they are. `STAGE:N` is a death that was ordered: at the N-th passing of the
-stage the process sends itself SIGKILL, so many microseconds later where that is said, so that
-it falls into the write that follows.
+stage, counted from when the broker's first messages are here, the process sends itself SIGKILL,
+so many microseconds later where that is said, so that it falls into the write that follows.
 """
 
 import mmap
@@ -74,7 +74,7 @@ class Marks:
 
     def _pass(self, thread: int, stage: str) -> None:
         self._memory[thread] = _NUMBERS[stage]
-        if stage != self._stage:
+        if stage != self._stage or not self._memory[0]:
             return
         self._left -= 1
         if self._left:

@@ -533,13 +533,16 @@ def test_the_things_stack_gives_named_numbers() -> None:
 
 def test_a_normalised_payload_has_fixed_units() -> None:
     payload = uplink(normalized_payload=[{"air": {"temperature": 4.5, "pressure": 1013.25}}])
-    (sample,) = decode(payload).items
+    number, sample = decode(payload).items
+    assert isinstance(number, Vital)
     assert isinstance(sample, Sample)
     assert sample.values == (("temperature", 4.5), ("pressure", 101325.0))
 
 
 def test_an_uplink_that_nobody_decoded_is_not_guessed_at() -> None:
-    assert "did not decode" in only_fault(uplink(frm_payload="AdsmAADiAAA="))
+    (fault,) = decode(uplink(frm_payload="AdsmAADiAAA=")).faults
+    assert "did not decode" in fault.why
+    assert fault.hides_reads
 
 
 def test_a_plain_sensor_is_a_sample() -> None:

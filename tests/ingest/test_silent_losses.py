@@ -1,0 +1,133 @@
+"""What may be a read and cannot be taken is a fault that makes a gap, never a silence."""
+
+import json
+
+import pytest
+
+from ingest.decode import Decoded, decode_message
+from ingest.reads import Sample, TimeSource, Vital
+from tests.ingest.scene import T0, hex_of, message, sgtin
+from tests.ingest.test_decode import uplink
+
+TAG = hex_of(7)
+
+
+def decode(payload: object) -> Decoded:
+    data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return decode_message(message(data))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        TAG.encode(),
+        f"{TAG},1,-50".encode(),
+        b"urn:epc:id:sgtin:9506000.013435.7",
+        b'pc":"AAAA","antenna":1}',
+        {"type": "CUSTOM", "data": [{"idHex": "AAAA"}]},
+        {"data": {"idHex": "AAAA"}},
+        {"tag_id": "AAAA"},
+        {"Epc": "AAAA"},
+        {"payload": {"a": {"epc": "AAAA"}}},
+        {"events": [{"eventType": "tagInventory", "x": TAG}]},
+        {"reads": {"epc": "AAAA"}},
+        [["AAAA"]],
+        {"deviceInfo": {"devEui": "a840419edb62011c"}, "data": "zOEJ"},
+        uplink(normalized_payload=[{"air": {"temperature": 4}}] * 65),
+    ],
+    ids=repr,
+)
+def test_what_may_be_a_read_leaves_a_gap(payload: object) -> None:
+    decoded = decode(payload)
+    assert not decoded.reads
+    assert any(one.hides_reads for one in decoded.faults)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"online",
+        b"gw-1 disconnected at 1767600000123456789",
+        {"status": "ok", "uptime": 5, "tags": 0, "eui": "70B3D57ED0000001"},
+        {"deviceInfo": {"devEui": "a840419edb62011c"}, "data": ""},
+    ],
+    ids=repr,
+)
+def test_what_is_no_read_leaves_none(payload: object) -> None:
+    decoded = decode(payload)
+    assert not decoded.reads
+    assert decoded.faults
+    assert not any(one.hides_reads for one in decoded.faults)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [{"type": "heartbeat"}, {"type": "keepalive"}, {"heartbeat": True}],
+    ids=repr,
+)
+def test_tags_in_a_heartbeat_are_read(around: dict[str, object]) -> None:
+    for payload in ({"epc": TAG}, {"reads": [{"epc": TAG}]}, {"tags": [TAG]}):
+        assert [one.epc for one in decode(around | payload).reads] == [sgtin(7)]
+    (vital,) = decode(around).others
+    assert isinstance(vital, Vital)
+    assert vital.is_heartbeat
+
+
+def test_a_second_list_or_a_tag_beside_a_list_is_told_of() -> None:
+    for payload, place in (
+        ({"reads": [{"epc": TAG}], "tags": ["AAAA"]}, "tags"),
+        ({"epc": "AAAA", "reads": [{"epc": TAG}]}, "epc"),
+    ):
+        decoded = decode(payload)
+        assert [one.epc for one in decoded.reads] == [sgtin(7)]
+        assert [(one.where, one.hides_reads) for one in decoded.faults] == [(place, True)]
+    assert decode({"reads": [], "tags": [TAG]}).reads[0].epc == sgtin(7)
+
+
+def test_a_byte_order_mark_costs_nothing() -> None:
+    for payload in (b'{"epc":"%s"}', b'["%s"]', b'data: {"epc":"%s"}\n\n'):
+        decoded = decode(b"\xef\xbb\xbf" + payload % TAG.encode())
+        assert [one.epc for one in decoded.reads] == [sgtin(7)]
+
+
+def test_a_broken_first_line_costs_itself_alone() -> None:
+    decoded = decode(b'{"epc":"AA\n{"epc":"%s"}\n' % TAG.encode())
+    assert [one.epc for one in decoded.reads] == [sgtin(7)]
+    assert [one.where for one in decoded.faults] == ["line 1"]
+
+
+def test_an_empty_time_gives_way_to_the_next() -> None:
+    when = "2026-01-05T07:00:00Z"
+    for payload in (
+        {"epc": TAG, "timestamp": "", "time": when},
+        {"timestamp": when, "reads": [{"epc": TAG, "ts": ""}]},
+        {
+            "eventType": "tagInventory",
+            "timestamp": when,
+            "tagInventoryEvent": {"epcHex": TAG, "lastSeenTime": ""},
+        },
+    ):
+        (read,) = decode(payload).reads
+        assert (read.time_us, read.time_source) == (T0 - 3_600_000_000, TimeSource.READER)
+
+
+def test_milliseconds_in_a_double_make_no_nanoseconds_up() -> None:
+    (read,) = decode({"epc": TAG, "timestamp": 1767600000123.456}).reads
+    assert (read.time_us - T0, read.ns) == (123_456, 0)
+
+
+def test_an_uplink_counts_however_it_is_decoded() -> None:
+    for fields in (
+        {"normalized_payload": [{"air": {"temperature": 4}}]},
+        {"normalized_payload": [{"soil": {"moisture": 4}}], "decoded_payload": {"t": 4}},
+        {"frm_payload": "AAE="},
+    ):
+        numbers = [one.number for one in decode(uplink(f_cnt=3, **fields)).others[:1]]  # type: ignore[union-attr]
+        assert numbers == [3]
+
+
+def test_what_the_network_normalised_to_nothing_known_is_taken_as_decoded() -> None:
+    payload = uplink(normalized_payload=[{"soil": {"x": 4}}], decoded_payload={"t": 4})
+    sample = decode(payload).others[-1]
+    assert isinstance(sample, Sample)
+    assert sample.values == (("t", 4.0),)
