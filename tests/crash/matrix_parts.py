@@ -25,9 +25,9 @@ from tests.ingest.brokers import wait_for_port
 from tests.ingest.scene import read_payload
 from tests.optional import Broker, absent, find_program, free_port, start_mosquitto
 
-ORDERED_SECONDS = 5.0  # an ordered death that does not come is no order
+ORDERED_SECONDS = 3.0  # an ordered death that does not come is no order
 SUBSCRIBED_SHARE = 0.6  # of the other kills fall on a gateway that was subscribed
-SUBSCRIBE_SECONDS = 4.0
+SUBSCRIBE_SECONDS = 2.5
 IN_FLIGHT = 100
 BACKLOG_MAX = 2_000
 BURST = 250  # tags of one pass
@@ -149,7 +149,7 @@ class BrokerServer:
         self.now = self._start(folder, free_port())
 
     def kill_and_start_again(self, dice: random.Random) -> None:
-        time.sleep(dice.uniform(0.0, 0.9))
+        time.sleep(dice.uniform(0.0, 0.5))
         self.now.process.kill()
         self.now.process.wait()
         time.sleep(dice.uniform(0.0, 0.2))
@@ -196,7 +196,7 @@ class Gateway:
             if dice.random() < SUBSCRIBED_SHARE:  # but not for long: the broker may be dead
                 assert self.process.stdout is not None
                 select.select([self.process.stdout], [], [], SUBSCRIBE_SECONDS)
-            time.sleep(dice.uniform(0.0, 0.9))
+            time.sleep(dice.uniform(0.0, 0.5))
         self.kill()
         self.fell.update(read_marks(self._marks).items())
 

@@ -132,7 +132,7 @@ def test_kills_lose_nothing_and_double_nothing(
     create_ledger(tmp_path / "ledger", parse_plan(text), ORIGIN)
     folder = tmp_path / "ledger" / GATEWAY_FOLDER
     (folder / "plan.toml").write_text(text)
-    kills = KILLS if kind == "nats" else max(KILLS // 4, 1)
+    kills = KILLS if kind == "nats" else max(KILLS // 5, 1)
     broker = BrokerServer(kind, tmp_path / "broker")
     ledger = LedgerServer(tmp_path / "ledger")
     gateway = Gateway(folder, broker.now, ledger.url)
