@@ -3,7 +3,7 @@
 A *batch* is what the line makes between `line.batch` start and end; the tags that come by
 in that time, by the readers' clocks, are its outputs. An ended batch still waits for reads
 on their way, until the station's gap has passed by the readers' clocks, its idle time by
-the gateway's, or the next batch starts.
+the gateway's, or the next batch starts; what comes later opens it again (`ingest.batches`).
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -12,6 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingest import cycles, smoothing
+from ingest.batches import (
+    OpenBatch,
+    OverBatch,
+    add_output,
+    batch_at,
+    keep_over,
+    open_again,
+)
 from ingest.clocks import describe_clock
 from ingest.cycles import Before
 from ingest.directions import find_way
@@ -34,26 +42,9 @@ from ingest.reads import (
     LineMessage,
     LotMade,
     Message,
-    Quantity,
     Read,
 )
 from ingest.smoothing import Heard, OpenPass, Pass
-
-
-@dataclass(slots=True)
-class OpenBatch:
-    """A batch that began; `received_us` is when the gateway last heard the line about it."""
-
-    batch: str
-    transformation_id: str | None
-    inputs: tuple[Quantity, ...]
-    lot: str | None
-    start_us: int
-    received_us: int
-    end_us: int | None = None
-    untimed: int = 0
-    outputs: dict[str, int] = field(default_factory=dict)
-    messages: list[bytes] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -69,6 +60,7 @@ class StationState:
     window_us: int | None = None
     window_end_us: int = 0
     before: Before = field(default_factory=Before)
+    over: list[OverBatch] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +88,11 @@ def take_reads(
     _end_passes(station, state, ended, outcome)
     if reads and state.batches:
         before_us = reads[-1].time_us - heard.shift_us - station.gap_us
-        if any(one.end_us is not None and one.end_us < before_us for one in state.batches):
-            _finish_batches(station, state, outcome)
+        over = [
+            one for one in state.batches if one.end_us is not None and one.end_us < before_us
+        ]
+        if over:
+            _finish_batches(station, state, over, outcome)
 
 
 def take_input(
@@ -165,7 +160,7 @@ def take_tick(
         and (everything or now_us - one.received_us >= station.idle_us)
     ]
     if over:
-        _finish_batches(station, state, outcome)
+        _finish_batches(station, state, over, outcome)
     return bool(ended or over)
 
 
@@ -296,8 +291,9 @@ def _start_batch(
         received_us=message.received_us,
         messages=[message.sha256],
     )
+    over = list(state.batches)
     state.batches.append(started)
-    _finish_batches(station, state, outcome)
+    _finish_batches(station, state, over, outcome)
     return None
 
 
@@ -323,11 +319,13 @@ def _give_outputs(station: Station, state: StationState, one: Pass, outcome: Out
     for epc, tag in one.tags:
         if epc not in wanted:
             continue
-        batch = _batch_at(state, tag.first_us)
+        batch = batch_at(state.batches, tag.first_us) or open_again(
+            state.batches, state.over, tag.first_us, one.received_us
+        )
         if batch is None:
             homeless.append(epc)
             continue
-        batch.outputs.setdefault(epc, tag.first_us)
+        add_output(batch, epc, tag.first_us)
         if not batch.messages or batch.messages[-1] != one.messages[-1]:
             batch.messages += one.messages
             batch.untimed += one.untimed
@@ -336,19 +334,12 @@ def _give_outputs(station: Station, state: StationState, one: Pass, outcome: Out
         outcome.unresolved.append(unresolved_pass(station, one, why, homeless))
 
 
-def _batch_at(state: StationState, at_us: int) -> OpenBatch | None:
-    """Return the newest batch in whose time `at_us` lies; a batch includes its end."""
-    for one in reversed(state.batches):
-        if one.start_us <= at_us and (one.end_us is None or at_us <= one.end_us):
-            return one
-    return None
-
-
-def _finish_batches(station: Station, state: StationState, outcome: Outcome) -> None:
-    """Make events of the ended batches; the passes end first, for their tags are outputs."""
+def _finish_batches(
+    station: Station, state: StationState, over: Sequence[OpenBatch], outcome: Outcome
+) -> None:
+    """Make events of batches that are over; passes end first, for their tags are outputs."""
     _end_passes(station, state, smoothing.end_all(state.passes, station), outcome)
-    over = [one for one in state.batches if one.end_us is not None]
-    state.batches[:] = [one for one in state.batches if one.end_us is None]
+    state.batches[:] = [one for one in state.batches if all(one is not each for each in over)]
     for one in over:
         assert one.end_us is not None
         made = BatchMade(
@@ -360,7 +351,7 @@ def _finish_batches(station: Station, state: StationState, outcome: Outcome) -> 
             end_us=one.end_us,
             outputs=tuple(one.outputs),
         )
-        if not made.outputs:
+        if not made.outputs and not one.again:
             why = f"the batch {one.batch} ended without an output that was read"
             outcome.unresolved.append(
                 Unresolved(
@@ -371,7 +362,9 @@ def _finish_batches(station: Station, state: StationState, outcome: Outcome) -> 
                     epcs=(),
                 )
             )
-        if made.outputs or made.transformation_id:
+        is_told = bool(made.outputs) or (bool(made.transformation_id) and not one.again)
+        keep_over(state.over, one, is_told=is_told or one.again)
+        if is_told:
             events = interpret_batch(station, made)
             messages = tuple(dict.fromkeys(one.messages))
             _add(station, state, events, Cited(messages, untimed=one.untimed), outcome)

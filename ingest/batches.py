@@ -1,0 +1,126 @@
+"""The batches of a line: those that are open, and those that are over but may get late outputs.
+
+A reader that was offline sends its reads when the line has long said that the batch is over,
+and its transformation is made. Its outputs are the batch's all the same: it opens again for
+them, and they go into a further event under its transformationID, which EPCIS 2.0 section
+7.4.6 has for this. Where no event was made yet, for want of an output, the inputs go with them.
+A batch without a transformationID whose event is made can take no more.
+
+The last `OVER_MAX` batches are kept for this, and of their outputs a digest each, so that a
+tag which was heard twice is an output once.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from ingest.reads import Quantity
+
+OVER_MAX = 32
+_DIGEST_SIZE = 8
+
+
+@dataclass(slots=True)
+class OpenBatch:
+    """A batch that began; `received_us` is when the gateway last heard the line about it.
+
+    One that opened `again` is over, and gathers outputs that came late.
+    """
+
+    batch: str
+    transformation_id: str | None
+    inputs: tuple[Quantity, ...]
+    lot: str | None
+    start_us: int
+    received_us: int
+    end_us: int | None = None
+    untimed: int = 0
+    outputs: dict[str, int] = field(default_factory=dict)
+    messages: list[bytes] = field(default_factory=list)
+    given: bytes = b""
+    again: bool = False
+
+
+@dataclass(slots=True)
+class OverBatch:
+    """A batch that is over; `inputs` are those that no event says, `given` its outputs."""
+
+    batch: str
+    transformation_id: str | None
+    inputs: tuple[Quantity, ...]
+    lot: str | None
+    start_us: int
+    end_us: int
+    is_told: bool
+    messages: list[bytes]
+    given: bytes
+
+
+def batch_at(batches: list[OpenBatch], at_us: int) -> OpenBatch | None:
+    """Return the newest batch in whose time `at_us` lies; a batch includes its end."""
+    for one in reversed(batches):
+        if one.start_us <= at_us and (one.end_us is None or at_us <= one.end_us):
+            return one
+    return None
+
+
+def add_output(one: OpenBatch, epc: str, at_us: int) -> None:
+    """Add an output to its batch, unless an event says it already."""
+    if not one.given or _digest(epc) not in _digests(one.given):
+        one.outputs.setdefault(epc, at_us)
+
+
+def keep_over(over: list[OverBatch], one: OpenBatch, *, is_told: bool) -> None:
+    """Remember a batch of which an event was made now, or none for want of an output."""
+    assert one.end_us is not None
+    over.append(
+        OverBatch(
+            batch=one.batch,
+            transformation_id=one.transformation_id,
+            inputs=() if is_told else one.inputs,
+            lot=one.lot,
+            start_us=one.start_us,
+            end_us=one.end_us,
+            is_told=is_told,
+            messages=[] if is_told else one.messages,
+            given=one.given + b"".join(map(_digest, one.outputs)),
+        )
+    )
+    del over[:-OVER_MAX]
+
+
+def open_again(
+    open_ones: list[OpenBatch], over: list[OverBatch], at_us: int, received_us: int
+) -> OpenBatch | None:
+    """Open the newest batch that was over by `at_us` and can take more; None if none can."""
+    for n in range(len(over) - 1, -1, -1):
+        one = over[n]
+        if not one.start_us <= at_us <= one.end_us:
+            continue
+        if one.is_told and one.transformation_id is None:
+            return None
+        del over[n]
+        opened = OpenBatch(
+            batch=one.batch,
+            transformation_id=one.transformation_id,
+            inputs=one.inputs,
+            lot=one.lot,
+            start_us=one.start_us,
+            received_us=received_us,
+            end_us=one.end_us,
+            messages=list(one.messages),
+            given=one.given,
+            again=True,
+        )
+        open_ones.insert(0, opened)
+        return opened
+    return None
+
+
+def _digest(epc: str) -> bytes:
+    return sha256(epc.encode()).digest()[:_DIGEST_SIZE]
+
+
+def _digests(given: bytes) -> frozenset[bytes]:
+    return frozenset(given[at : at + _DIGEST_SIZE] for at in range(0, len(given), _DIGEST_SIZE))
