@@ -22,15 +22,18 @@ import msgspec
 from ingest import loops, systemd
 from ingest.brokerurl import BrokerUrl
 from ingest.inbox import Inbox
+from ingest.link import Delivery, Link
 from ingest.loops import IDLE_SECONDS, Shared
 from ingest.monitor import monitoring
-from ingest.mqtt import Delivery, Link, Subscriber
+from ingest.mqtt import Subscriber
 from ingest.pipeline import Courier, Processor, open_signers
 from ingest.plan import Plan
 from ingest.pulse import Clock, Pulse
 from ingest.reads import CLOCK_TOPIC, SESSION_TOPIC, Arrival
+from ingest.rebirths import Rebirths
 from ingest.roster import ClockMessage, SessionMessage
 from ingest.settings import Settings
+from ingest.start import state_topic
 from ingest.tls import CertificateError, Credentials
 from ingest.workers import Worker, worker_filters
 from ledger.epcis.times import format_time
@@ -72,6 +75,7 @@ class Gateway:
         self._failure: BaseException | None = None
         self._session_us: int | None = None
         self._conditions: dict[str, str] = {}
+        self._rebirths = Rebirths()
         self._subscriber = Subscriber(
             Link(
                 broker=how.broker,
@@ -79,6 +83,7 @@ class Gateway:
                 on_delivery=self._shared.enqueue,
                 on_state=self._broker_state,
                 on_session=self._session_state,
+                state_topic=state_topic(how.settings.broker, how.client_id),
                 clock=how.clock,
                 credentials=how.credentials,
             ),
@@ -127,9 +132,9 @@ class Gateway:
             finally:
                 systemd.notify("STOPPING=1")
                 shared.stopping.set()
-                self._subscriber.stop()
                 for thread in threads:
                     thread.join()
+                self._subscriber.stop()  # after the last acknowledgement
         if self._failure is not None:
             raise self._failure
 
@@ -145,6 +150,8 @@ class Gateway:
                 on_ready()
             if not is_ready:
                 self._subscriber.try_other_version()
+            if self._shared.births:
+                self._ask_births()
             if self._reloading.is_set():
                 self._reloading.clear()
                 self._reload()
@@ -194,6 +201,17 @@ class Gateway:
     def _own(self, topic: str, payload: bytes, now_us: int) -> None:
         """Put a message of the gateway's own into the inbox, after what came before it."""
         self._shared.enqueue(Delivery(Arrival(topic, payload, now_us), 0, 0, -1))
+
+    def _ask_births(self) -> None:
+        """Ask the Sparkplug nodes to be born anew whose messages cannot be read."""
+        births = self._shared.births
+        nodes = {births.popleft() for _ in range(len(births))}
+        if not self._subscriber.subscribed.is_set():
+            return  # their next message asks again
+        for topic, payload in self._rebirths.commands(nodes, self._how.clock.steady_us()):
+            _LOG.info("asking for the births of a Sparkplug node: %s", topic)
+            self._subscriber.send(topic, payload)
+            self.pulse.count({"rebirths": 1})
 
     # --- What changes outside -----------------------------------------------------------
 

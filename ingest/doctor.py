@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Literal
 
 from ingest.inbox import Inbox
-from ingest.mqtt import Delivery, Link, Subscriber
+from ingest.link import Delivery, Link
+from ingest.mqtt import Subscriber
 from ingest.pipeline import open_signers
 from ingest.plan import Plan
 from ingest.reads import MESSAGE_BYTES_MAX

@@ -98,7 +98,8 @@ class Ground:
 class Outcome:
     """What messages led to, growing in place; a fault goes with its message's id.
 
-    `taken` counts by message id the items that were taken.
+    `taken` counts by message id the items that were taken. `births` are the Sparkplug nodes
+    that must announce themselves anew before they can be read.
     """
 
     secret: bytes
@@ -109,6 +110,7 @@ class Outcome:
     signed: list[Signed] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     taken: Counter[int] = field(default_factory=Counter)
+    births: set[str] = field(default_factory=set)
 
     def add_events(self, events: Iterable[Event], ground: Ground) -> None:
         """Add `events` as one draft; one that EPCIS does not allow is never signed."""

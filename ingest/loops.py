@@ -19,7 +19,7 @@ import msgspec
 
 from ingest.database import SpoolError
 from ingest.delivery import SEEN_SECONDS, Delivered, next_delay
-from ingest.mqtt import Delivery
+from ingest.link import Delivery
 from ingest.pipeline import MESSAGES_PER_BATCH, Courier, Keeper, Processor, Signers
 from ingest.plan import Plan
 from ingest.pulse import Pulse
@@ -56,6 +56,7 @@ class Shared:
     queue: deque[Delivery] = field(default_factory=deque)
     filled: threading.Event = field(default_factory=threading.Event)
     news: list[tuple[Plan, Signers]] = field(default_factory=list)
+    births: deque[str] = field(default_factory=lambda: deque(maxlen=QUEUE_MAX))
 
     def pause(self, seconds: float) -> bool:
         """Wait, and say whether the gateway is to stop."""
@@ -193,6 +194,8 @@ def _process_with(shared: Shared, processor: Processor) -> None:
             shared.arrived.set()
         pulse.count(processor.totals)
         processor.totals.clear()
+        shared.births.extend(processor.births)
+        processor.births.clear()
         if time.monotonic() - shown_at > SHOW_SECONDS:
             shown_at = time.monotonic()
             pulse.show(readers=tuple(processor.readers()))

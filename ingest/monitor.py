@@ -39,6 +39,7 @@ _COUNTS = {
     "samples": "Samples of sensors.",
     "events": "EPCIS events.",
     "statements": "Signed statements.",
+    "rebirths": "Sparkplug nodes that were asked to be born anew.",
     "receipts": "Statements whose receipt was verified.",
 }
 _CLOCKS: tuple[tuple[str, str, Callable[[ClockView], float | None]], ...] = (

@@ -7,6 +7,10 @@ the spool. Acknowledgement is by hand, in the order of arrival, after the inbox 
 one that arrived over a connection which has since been lost is not acknowledged at all, for the
 broker delivers it again and its packet id may meanwhile mean another message.
 
+A gateway's own last will, and what it says when it comes and goes, is a retained message on its
+state topic: {"gateway":"gw-1","state":"online"}, or "offline". A broker that forbids the topic
+is met without it.
+
 A broker that has no session for us although it had one has forgotten what it held; `on_session`
 is told so. Certificates that were renewed are taken at each new connection.
 
@@ -21,29 +25,30 @@ import ssl
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec.json import encode as encode_json
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from ingest.brokerurl import BrokerUrl
 from ingest.frames import FrameSocket, Publish
-from ingest.pulse import Clock
+from ingest.link import Delivery, Link
 from ingest.reads import Arrival
-from ingest.tls import CertificateError, Credentials
+from ingest.tls import CertificateError
 
 RECEIVE_MAX = 1_000
 KEEPALIVE_SECONDS = 30
 RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX = 1, 30
 _SESSION_NEVER_EXPIRES = 0xFFFFFFFF
 _UNSUPPORTED_VERSION = 132
+_NOT_AUTHORIZED = 135
+_WILL_DELAY_SECONDS = 5
+_FAREWELL_SECONDS_MAX = 2.0
 _ANSWER_SECONDS_MAX = 3.0
 _POLL_SECONDS = 0.02
 _GRANTS = frozenset(
@@ -63,42 +68,16 @@ _PUBACK_PACKET = struct.Struct("!BBH")
 _LOG = logging.getLogger(__name__)
 
 
-def _pass_by(_said: object) -> None:
-    """Tell nobody."""
-
-
-class Delivery(NamedTuple):
-    """A message as the broker delivered it, with what an acknowledgement needs."""
-
-    arrival: Arrival
-    packet_id: int
-    qos: int
-    connection: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """A connection's ends: the broker, who one is, and who is told; paho's thread calls.
-
-    `on_state` is told what is wrong with the connection, None once it is subscribed;
-    `on_session` whether the broker had kept the session. With `is_passing` there is no
-    session: nothing is collected while away, and paho acknowledges by itself.
-    """
-
-    broker: BrokerUrl
-    client_id: str
-    on_delivery: Callable[[Delivery], None]
-    on_state: Callable[[str | None], None] = _pass_by
-    on_session: Callable[[bool], None] = _pass_by
-    clock: Clock = field(default_factory=Clock)
-    credentials: Credentials | None = None
-    is_passing: bool = False
-
-
 class _FramedClient(Client):
     """paho, but plain PUBLISH packets are taken from the socket's buffer past it."""
 
     on_publish_packet: Callable[[Publish], None] | None = None
+
+    def leave(self) -> None:
+        """Disconnect and give all sockets back, those to wake its thread by as well."""
+        self.disconnect()
+        self.loop_stop()
+        self._reset_sockets()
 
     def _create_socket(self) -> Any:
         return FrameSocket(super()._create_socket())
@@ -139,7 +118,8 @@ class Subscriber:
         self._deliver = link.on_delivery
         self._connection = 0
         self._asked_at: float | None = None
-        self._is_version_refused = False
+        self._is_version_refused = self._is_will_refused = False
+        self._has_will = bool(link.state_topic)
         self._version = MQTTProtocolVersion.MQTTv5
         self._stopping = False
         self.subscribed = Event()
@@ -154,8 +134,9 @@ class Subscriber:
     def stop(self) -> None:
         """Disconnect; the session stays at the broker and collects."""
         self._stopping = True
-        self._client.disconnect()
-        self._client.loop_stop()
+        if self.subscribed.is_set():
+            self._tell_state("offline")
+        self._client.leave()
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> int:
         """Acknowledge in the given order; returns how many were of this connection.
@@ -187,10 +168,11 @@ class Subscriber:
     def publish(self, topic: str, payloads: Iterable[bytes], seconds: float) -> int:
         """Publish with QoS 1 and return how many were acknowledged within `seconds`."""
         sent = [self._client.publish(topic, one, qos=1) for one in payloads]
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not all(one.is_published() for one in sent):
-            time.sleep(_POLL_SECONDS)
-        return sum(one.is_published() for one in sent)
+        return _await(sent, seconds)
+
+    def send(self, topic: str, payload: bytes) -> None:
+        """Publish with QoS 0, as commands are; one that does not arrive is not sent again."""
+        self._client.publish(topic, payload)
 
     def reconnect(self) -> None:
         """Connect anew, as after a new certificate; the session goes on."""
@@ -200,20 +182,38 @@ class Subscriber:
         """Go on in MQTT 3.1.1 if the broker does not answer in MQTT 5; call now and then."""
         asked_at = self._asked_at
         is_silent = asked_at is not None and time.monotonic() - asked_at > _ANSWER_SECONDS_MAX
+        if self._is_will_refused and self._has_will:
+            self._has_will = False
+            _LOG.warning("%s may forbid to publish %s", self._broker, self._link.state_topic)
+            self._start_anew()
+            return True
         if self._version != MQTTProtocolVersion.MQTTv5 or not (
             is_silent or self._is_version_refused
         ):
             return False
-        self._client.disconnect()
-        self._client.loop_stop()
-        self._asked_at = None
         self._version = MQTTProtocolVersion.MQTTv311
         _LOG.warning("%s does not speak MQTT 5; going on in MQTT 3.1.1", self._broker)
-        self._client = self._make_client()
-        self._client.loop_start()
+        self._start_anew()
         return True
 
-    def _make_client(self) -> Client:
+    def _start_anew(self) -> None:
+        self._client.leave()
+        self._asked_at = None
+        self._client = self._make_client()
+        self._client.loop_start()
+
+    def _tell_state(self, state: str) -> None:
+        """Show on the state topic that the client is there, or is about to leave."""
+        if self._has_will:
+            topic, payload = self._link.state_topic, self._state(state)
+            info = self._client.publish(topic, payload, qos=1, retain=True)
+            if self._stopping:
+                _await([info], _FAREWELL_SECONDS_MAX)
+
+    def _state(self, state: str) -> bytes:
+        return encode_json({"gateway": self._link.client_id, "state": state})
+
+    def _make_client(self) -> _FramedClient:
         is_v5 = self._version == MQTTProtocolVersion.MQTTv5
         client = _FramedClient(
             CallbackAPIVersion.VERSION2,
@@ -233,6 +233,12 @@ class Subscriber:
         client.reconnect_delay_set(RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX)
         if self._broker.user is not None:
             client.username_pw_set(self._broker.user, self._broker.password)
+        if self._has_will:
+            delay = Properties(PacketTypes.WILLMESSAGE) if is_v5 else None  # type: ignore[no-untyped-call]
+            if delay is not None:
+                delay.WillDelayInterval = _WILL_DELAY_SECONDS
+            will = self._state("offline")
+            client.will_set(self._link.state_topic, will, 1, retain=True, properties=delay)
         if self._link.credentials is not None:
             client.tls_set_context(self._link.credentials.context)
             client.on_pre_connect = self._refresh
@@ -285,6 +291,7 @@ class Subscriber:
             self._say(f"{self._broker} refused the connection: {reason}")
             _LOG.error("%s", self.refused)
             self._is_version_refused = reason.value == _UNSUPPORTED_VERSION
+            self._is_will_refused = reason.value == _NOT_AUTHORIZED
             return
         self._connection += 1
         _LOG.info("connected to %s, session present: %s", self._broker, flags.session_present)
@@ -294,8 +301,7 @@ class Subscriber:
     def _subscribe(self, client: Client, filters: Sequence[str]) -> None:
         self._asked = list(filters)
         if self.is_v5:
-            options = SubscribeOptions(qos=1, retainHandling=1)
-            client.subscribe([(one, options) for one in filters])
+            client.subscribe([(one, _options(one)) for one in filters])
         else:
             client.subscribe([(one, 1) for one in filters])
 
@@ -318,7 +324,9 @@ class Subscriber:
             _LOG.error("%s", self.refused)
             return
         self._say(None)
-        self.subscribed.set()
+        if not self.subscribed.is_set():
+            self.subscribed.set()
+            self._tell_state("online")
 
     def _disconnected(
         self,
@@ -349,6 +357,20 @@ class Subscriber:
         payload = bytes(message.payload)
         arrival = Arrival(topic, payload, self._wall_us(), self._steady_us(), said)
         self._deliver(Delivery(arrival, message.mid, message.qos, self._connection))
+
+
+def _await(sent: Sequence[MQTTMessageInfo], seconds: float) -> int:
+    """Wait until all are acknowledged, `seconds` at most; return how many are."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not all(one.is_published() for one in sent):
+        time.sleep(_POLL_SECONDS)
+    return sum(one.is_published() for one in sent)
+
+
+def _options(pattern: str) -> SubscribeOptions:
+    """Return what is asked for: not its own messages, which of a shared one nobody may ask."""
+    is_shared = pattern.startswith("$share/")
+    return SubscribeOptions(qos=1, noLocal=not is_shared, retainHandling=1)
 
 
 def _properties(found: Any) -> bytes:

@@ -16,7 +16,8 @@ from ingest.decode import decode_message
 from ingest.doctor import Ask, Finding, examine
 from ingest.health import read_health
 from ingest.inbox import Inbox, InboxReader
-from ingest.mqtt import Delivery, Link, Subscriber
+from ingest.link import Delivery, Link
+from ingest.mqtt import Subscriber
 from ingest.outbox import Outbox
 from ingest.plan import find_stations
 from ingest.reads import OWN_TOPICS, Message, Read

@@ -123,6 +123,7 @@ class Processor:
         self._plan = plan
         self._last_tick_us = 0
         self.totals: Counter[str] = Counter()
+        self.births: set[str] = set()
         gone = self._site.restore(self._outbox.states())
         if gone or self._plans_to_state():
             unresolved = [one for found in gone.values() for one in found]
@@ -159,6 +160,7 @@ class Processor:
             self._stage("after quarantine")
         self._commit(messages[-1].id, outcome, ((), ()))
         self._cursor = messages[-1].id
+        self.births |= outcome.births
         self._stage("after commit")
         return len(messages)
 

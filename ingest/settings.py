@@ -9,6 +9,7 @@
     client_id = "gw-1"                        # else the certificate's name, else the folder's
     user = "gw-1"
     password_file = "broker.password"
+    state_topic = "tagtrail/gateways/gw-1"    # the default, with its client id; or "none"
     ca = "tls/ca.pem"
     certificate = "tls/gw-1.pem"
     key = "tls/gw-1.key"
@@ -35,6 +36,7 @@ from pathlib import Path
 from ingest.spool import Quota
 from ingest.tls import TlsFiles
 from ingest.tomltable import Table, parse_toml
+from ingest.topics import check_topic
 from ledger.client.http import parse_ledger_url
 from ledger.cose import Signer
 from ledger.errors import ParseError, TagtrailError
@@ -69,6 +71,7 @@ class BrokerSetting:
     client_id: str | None = None
     user: str | None = None
     password_file: Path | None = None
+    state_topic: str | None = None
     tls: TlsFiles = field(default_factory=TlsFiles)
 
 
@@ -165,10 +168,18 @@ def _parse_broker(table: Table, folder: Path) -> BrokerSetting:
         client_id=table.optional_text("client_id"),
         user=table.optional_text("user"),
         password_file=path("password_file"),
+        state_topic=_parse_state_topic(table),
         tls=TlsFiles(ca=path("ca"), certificate=path("certificate"), key=path("key")),
     )
     table.close()
     return setting
+
+
+def _parse_state_topic(table: Table) -> str | None:
+    text = table.optional_text("state_topic")
+    if text is not None:
+        table.check("state_topic", lambda one: check_topic(one, "topic"), text)
+    return "" if text == "none" else text
 
 
 def _parse_quota(table: Table) -> Quota:

@@ -131,6 +131,8 @@ class Site:
         match item:
             case Vital():
                 outcome.counts["vitals"] += 1
+                if item.needs_birth and item.reader is not None:
+                    outcome.births.add(item.reader)
                 return None
             case Signed():
                 outcome.counts["signed by devices"] += 1

@@ -12,10 +12,11 @@ from pathlib import Path
 from ingest.brokerurl import BrokerUrl, check_client_id, parse_broker_url
 from ingest.plan import Plan
 from ingest.planfile import parse_plan
-from ingest.settings import Settings, SettingsError, load_password
+from ingest.settings import BrokerSetting, Settings, SettingsError, load_password
 from ingest.tls import Credentials
 from ledger.errors import ParseError, TagtrailError
 
+STATE_TOPICS = "tagtrail/gateways"
 PLAN_BYTES_MAX = 4 * 1024 * 1024
 
 
@@ -67,6 +68,14 @@ def choose_client_id(
             f"the client id {wanted!r:.80} is not the certificate's name {name!r:.80}"
         )
     return check_client_id(certificate.name)
+
+
+def state_topic(setting: BrokerSetting, client_id: str) -> str:
+    """Return the topic on which the gateway shows whether it is there, empty for none."""
+    if setting.state_topic is not None:
+        return setting.state_topic
+    plain = "".join("-" if one in "+#/" else one for one in client_id)
+    return f"{STATE_TOPICS}/{plain}"
 
 
 def own_client_id(secret: bytes) -> str:

@@ -34,8 +34,9 @@ from paho.mqtt.properties import Properties
 
 from ingest.brokerurl import parse_broker_url
 from ingest.health import read_health
+from ingest.link import Delivery, Link
 from ingest.loops import Shared, keep
-from ingest.mqtt import RECEIVE_MAX, Delivery, Link, Subscriber
+from ingest.mqtt import RECEIVE_MAX, Subscriber
 from ingest.plan import Plan
 from ingest.planfile import parse_plan
 from ingest.pulse import Clock, Pulse
