@@ -19,6 +19,7 @@ import msgspec
 
 from ingest.database import SpoolError
 from ingest.delivery import SEEN_SECONDS, Delivered, next_delay
+from ingest.heartbeats import Heartbeats
 from ingest.link import Delivery
 from ingest.pipeline import MESSAGES_PER_BATCH, Courier, Keeper, Processor, Signers
 from ingest.plan import Plan
@@ -164,13 +165,14 @@ def process(shared: Shared) -> None:
     """Process what was kept until the gateway stops, by the newest plan that can be taken."""
     while not shared.stopping.is_set():
         try:
-            with Processor(
-                shared.settings,
-                shared.plan,
-                signers=shared.signers,
-                clock_us=shared.pulse.clock.wall_us,
-            ) as processor:
-                _process_with(shared, processor)
+            wall_us = shared.pulse.clock.wall_us
+            with (
+                Processor(
+                    shared.settings, shared.plan, signers=shared.signers, clock_us=wall_us
+                ) as processor,
+                Heartbeats(shared.settings, shared.signers, wall_us) as heartbeats,
+            ):
+                _process_with(shared, processor, heartbeats)
         except SpoolError as error:
             # The state in memory is ahead of the disk: begin again from the disk.
             _disk_problem(shared, "processing stopped", error)
@@ -178,7 +180,7 @@ def process(shared: Shared) -> None:
             shared.plan, shared.signers = shared.news.pop(0)
 
 
-def _process_with(shared: Shared, processor: Processor) -> None:
+def _process_with(shared: Shared, processor: Processor, heartbeats: Heartbeats) -> None:
     pulse, shown_at = shared.pulse, 0.0
     while not (shared.stopping.is_set() or shared.news):
         pulse.beat("processor")
@@ -189,6 +191,7 @@ def _process_with(shared: Shared, processor: Processor) -> None:
         while processor.process() == MESSAGES_PER_BATCH and not shared.stopping.is_set():
             pulse.beat("processor")
             shared.sealed.set()
+        pulse.count({"heartbeats": heartbeats.say_if_due()})
         shared.sealed.set()
         if processor.tick_if_due():
             shared.arrived.set()

@@ -39,6 +39,7 @@ _COUNTS = {
     "samples": "Samples of sensors.",
     "events": "EPCIS events.",
     "statements": "Signed statements.",
+    "heartbeats": "Heartbeats that the gateway signed.",
     "rebirths": "Sparkplug nodes that were asked to be born anew.",
     "receipts": "Statements whose receipt was verified.",
 }

@@ -16,7 +16,8 @@ Whoever owns this file can stop or delay statements; to drop one unseen is beyon
 next statement of the key names it.
 """
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -169,6 +170,7 @@ class Outbox:
                 "INSERT OR REPLACE INTO chain VALUES (?, ?, ?, ?)",
                 [(kid, head.epoch, head.seq, head.prev) for kid, head in work.heads.items()],
             )
+            _note_said(db, work.heads, work.now_us)
             db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", work.states.items())
             db.executemany("DELETE FROM state WHERE name = ?", [(one,) for one in work.gone])
             db.executemany(
@@ -194,6 +196,46 @@ class Outbox:
                 " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
                 work.counts.items(),
             )
+
+    def append(
+        self, sealed: Sequence[Sealed], heads: Mapping[bytes, Head], now_us: int
+    ) -> None:
+        """Store statements that no message led to, and where their chains go on."""
+        with transaction(self._db) as db:
+            db.executemany(
+                "INSERT INTO statement (kid, seq, statement_id, events, created_us, submission)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (s.kid, s.seq, s.statement_id, s.events, now_us, s.submission)
+                    for s in sealed
+                ],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO chain VALUES (?, ?, ?, ?)",
+                [(kid, head.epoch, head.seq, head.prev) for kid, head in heads.items()],
+            )
+            _note_said(db, heads, now_us)
+            db.execute(
+                "INSERT INTO counter VALUES ('statements', ?)"
+                " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+                (len(sealed),),
+            )
+
+    def said_us(self, kid: bytes) -> int:
+        """Return when the newest statement of this key was signed, 0 before the first."""
+        row = self._db.execute(
+            "SELECT value FROM meta WHERE name = ?", (f"said {kid.hex()}",)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def is_waiting(self, kid: bytes) -> bool:
+        """Return whether some statement of this key is on its way or was refused."""
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM statement WHERE kid = ?"
+            " AND (idx IS NULL OR refused IS NOT NULL))",
+            (kid,),
+        ).fetchone()
+        return bool(row[0])
 
     def waiting(self, count: int) -> list[Waiting]:
         """Return up to `count` statements to deliver, in order; none behind a parked one."""
@@ -296,3 +338,10 @@ class Outbox:
             "SELECT value FROM meta WHERE name = ?", (f"plan {kid.hex()}",)
         ).fetchone()
         return None if row is None else bytes(row[0])
+
+
+def _note_said(db: sqlite3.Connection, kids: Iterable[bytes], now_us: int) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+        [(f"said {kid.hex()}", now_us) for kid in kids],
+    )

@@ -90,9 +90,12 @@ def sealed_of(signed: Signed) -> Sealed:
 
 
 def seal_bodies(
-    bodies: Iterable[Gap | Policy], pen: Pen, head: Head
+    bodies: Iterable[Gap | Policy | Capture], pen: Pen, head: Head
 ) -> tuple[list[Sealed], Head]:
-    """Return one statement for each of `bodies`, and where the chain goes on."""
+    """Return one statement for each of `bodies`, and where the chain goes on.
+
+    A capture here is one of no events, a heartbeat.
+    """
     sealed: list[Sealed] = []
     for body in bodies:
         one, head = _sign(body, (), pen, head)

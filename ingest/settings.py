@@ -23,6 +23,7 @@
     [[key]]
     party = "https://id.gs1.org/417/9506000134352"
     file = "keys/9506000134352.key"           # or env:NAME, or pkcs11:…
+    heartbeat_s = 600                         # what the key promised when it was enrolled
 
 Paths are relative to the folder. One process may sign for several parties, with one enrolled
 key each; a party has one key here, for one key has one writer.
@@ -48,6 +49,7 @@ FILE = "gateway.toml"
 PASSPHRASE_VARIABLE = "TAGTRAIL_PASSPHRASE"  # noqa: S105  # the name of a variable
 SETTINGS_BYTES_MAX = 1024 * 1024
 _QUOTA_BOUNDS = (0, 1 << 50)
+_HEARTBEAT_BOUNDS = (0, 31_536_000)
 _PORT_MAX = 65_535
 
 
@@ -57,10 +59,15 @@ class SettingsError(TagtrailError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySetting:
-    """One key: the party it signs for, and where it is."""
+    """One key: the party it signs for, and where it is.
+
+    `heartbeat_s` is what it promised in the log: so many seconds between two statements at
+    most, 0 for no promise.
+    """
 
     party: str
     source: str
+    heartbeat_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +160,8 @@ def load_signers(settings: Settings) -> Mapping[str, tuple[str, Signer]]:
 
 def _parse_key(table: Table) -> KeySetting:
     party = table.check("party", parse_epc, table.text("party"))
-    key = KeySetting(party=party, source=table.text("file"))
+    heartbeat_s = table.number("heartbeat_s", 0, _HEARTBEAT_BOUNDS)
+    key = KeySetting(party=party, source=table.text("file"), heartbeat_s=heartbeat_s)
     table.close()
     return key
 
