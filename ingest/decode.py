@@ -98,6 +98,12 @@ class Decoded:
         """All that the message says: its reads in their order, then the others in theirs."""
         return (*self.reads, *self.others)
 
+    @property
+    def is_timeless(self) -> bool:
+        """Whether it says something, and nothing in it has a time or a number of its own."""
+        read = all(one.time_source is TimeSource.GATEWAY for one in self.reads)
+        return bool(self.items) and read and all(map(_is_timeless, self.others))
+
 
 @dataclass(slots=True)
 class Known:
@@ -145,6 +151,16 @@ def decode_message(message: Message, known: Known | None = None) -> Decoded:
             faults.append(Fault(where=item.where, why=f"{error.where}: {error.why}"))
     others += _runs(numbers)
     return Decoded(reads=reads, others=others, faults=tuple(faults), unknown=parsed.unknown)
+
+
+def _is_timeless(one: Other) -> bool:
+    match one:
+        case Vital():
+            return one.time_us is None and one.number is None
+        case Sample() | PortChange():
+            return one.time_us is None
+        case _:
+            return False  # lines say their time, and a device's statement is itself
 
 
 def _bad(fault: Fault) -> Decoded:

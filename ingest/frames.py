@@ -6,7 +6,8 @@ packet and copies a payload five times; that is most of what a message costs. He
 front, and everything else stays for paho, which reads it with `recv` as from any socket and
 never sees a part of a packet.
 
-The plain kind (MQTT 5.0 section 3.3, and 3.1.1's): QoS 0 or 1, a topic in UTF-8, no property.
+The plain kind (MQTT 5.0 section 3.3, and 3.1.1's): QoS 0 or 1, sent for the first time, a topic
+in UTF-8, no property.
 Any other is paho's, malformed ones too, so that there is one judge of them.
 
 Whoever shares the connection sees what is on it; TLS is below this socket.
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 
 BUFFER_BYTES = 256 * 1024
 TOPICS_KEPT_MAX = 10_000
-_PUBLISH, _QOS_1, _QOS_2 = 0x30, 0x02, 0x04
+_PUBLISH, _QOS_1, _QOS_2, _DUP = 0x30, 0x02, 0x04, 0x08
 _MORE = 0x80
 _LENGTH_BYTES_MAX = 4
 
@@ -98,7 +99,7 @@ class FrameSocket:
         """Return the packet at the front, `size` bytes of it, None if it is not plain."""
         buffer, at = self._buffer, self._start
         end, first = at + size, buffer[at]
-        if first & 0xF0 != _PUBLISH or first & _QOS_2:
+        if first & 0xF0 != _PUBLISH or first & (_QOS_2 | _DUP):
             return None
         head = next((n for n in range(1, 5) if not buffer[at + n] & _MORE), None)
         if head is None or size < head + 3:

@@ -4,6 +4,10 @@ The identity of a message is SHA-256 over topic, a zero byte and payload. A seco
 of the same (the broker's, after a lost acknowledgement; or the publisher's) is recorded as a
 repeat, counted and timed, and never processed again. Ids grow in the order of receipt.
 
+But a payload without time and number, such as a heartbeat, is the same each time. A repeat that
+the broker does not flag as one (DUP), `AGAIN_US` after the last that was kept or later, is kept
+once more, in a message of the gateway's own (`$again`); who decodes it says whether it is news.
+
 What survives a crash: whatever `keep` returned from. A message that `keep` did not return
 from was not acknowledged either, and the broker delivers it again.
 
@@ -24,11 +28,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+import msgspec
+
 from ingest.database import open_database, open_reader, transaction
 from ingest.drafts import SECRET_SIZE
 from ingest.reads import (
+    AGAIN_TOPIC,
     MESSAGE_BYTES_MAX,
     OWN_TOPICS,
+    AgainMessage,
     Arrival,
     Fault,
     Message,
@@ -39,6 +47,8 @@ _Row: TypeAlias = tuple[bytes, str, bytes, int, int, bytes, int]
 
 VERSION = 2
 FILE = "inbox.db"
+AGAIN_US = 1_000_000
+AGAIN_BYTES_MAX = MESSAGE_BYTES_MAX // 2  # it is kept in base64
 BATCH_BYTES = 16 * 1024 * 1024
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -127,25 +137,44 @@ class Inbox:
             newest = self.newest_id()
             new = sum(_insert(db, rows))
             if new < len(rows):
-                self._count_repeats(db, rows, newest)
+                again = self._count_repeats(db, rows, arrivals, newest)
+                sum(_insert(db, [_row(one) for one in again]))
         return Kept(new=new, repeats=len(rows) - new)
 
-    def _count_repeats(self, db: sqlite3.Connection, rows: Sequence[_Row], newest: int) -> None:
-        """Count each of `rows` that is not the one of its digest added above `newest`."""
+    def _count_repeats(
+        self,
+        db: sqlite3.Connection,
+        rows: Sequence[_Row],
+        arrivals: Sequence[Arrival],
+        newest: int,
+    ) -> list[Arrival]:
+        """Count each of `rows` that is not the one of its digest added above `newest`.
+
+        Returns what is to be kept once more: see the module.
+        """
+        again: list[Arrival] = []
         added = {
             digest
             for (digest,) in db.execute("SELECT sha256 FROM message WHERE id > ?", (newest,))
         }
-        for row in rows:
+        for row, one in zip(rows, arrivals, strict=True):
             if row[0] in added:
                 added.remove(row[0])
                 continue
+            (last_us,) = db.execute(
+                "SELECT coalesce(r.last_us, m.received_us) FROM message m"
+                " LEFT JOIN repeat r ON r.message = m.id WHERE m.sha256 = ?",
+                (row[0],),
+            ).fetchone()
+            said = _again(one, last_us)
+            again += said
             db.execute(
                 "INSERT INTO repeat SELECT id, 1, ? FROM message WHERE sha256 = ?"
                 " ON CONFLICT (message) DO UPDATE SET count = count + 1,"
                 " last_us = excluded.last_us",
-                (row[3], row[0]),
+                (one.received_us if said else last_us, row[0]),
             )
+        return again
 
     def load_after(self, cursor: int, count: int) -> list[Message]:
         """Return up to `count` messages with an id above `cursor`, in order.
@@ -247,8 +276,8 @@ class InboxReader:
     def counts(self) -> InboxCounts:
         """Return how much is there."""
         newest, messages = self._db.execute(
-            "SELECT coalesce(max(id), 0), coalesce(sum(topic NOT IN (?, ?, ?, ?, ?)), 0)"
-            " FROM message",
+            "SELECT coalesce(max(id), 0), coalesce(sum(topic NOT IN"  # noqa: S608  # marks only
+            f" ({', '.join('?' * len(OWN_TOPICS))})), 0) FROM message",
             OWN_TOPICS,
         ).fetchone()
         repeats = self._db.execute("SELECT coalesce(sum(count), 0) FROM repeat").fetchone()
@@ -285,12 +314,24 @@ class InboxReader:
 
 def _row(one: Arrival) -> _Row:
     """Return what is kept of `one`; of a payload that is too long, its hash and length."""
-    topic, payload, received_us, monotonic_us, properties = one
+    topic, payload, received_us, monotonic_us, properties, _is_dup = one
     digest = message_hash(topic, payload)
     size = len(payload)
     if size > MESSAGE_BYTES_MAX:
         return (digest, topic, b"", received_us, monotonic_us, properties, size)
     return (digest, topic, payload, received_us, monotonic_us, properties, 0)
+
+
+def _again(one: Arrival, last_us: int) -> list[Arrival]:
+    """Return what is kept of a repeat that may be news, where the last one was at `last_us`."""
+    is_late = abs(one.received_us - last_us) >= AGAIN_US
+    if one.is_dup or not is_late or one.topic in OWN_TOPICS:
+        return []
+    if len(one.payload) > AGAIN_BYTES_MAX:
+        return []
+    said = AgainMessage(topic=one.topic, payload=one.payload, time_us=one.received_us)
+    data = msgspec.json.encode(said)
+    return [Arrival(AGAIN_TOPIC, data, one.received_us, one.monotonic_us, one.properties)]
 
 
 def _insert(db: sqlite3.Connection, rows: Sequence[_Row]) -> Iterator[int]:

@@ -355,7 +355,8 @@ class Subscriber:
             topic = error.object.decode("utf-8", "backslashreplace")
         said = _properties(message.properties)
         payload = bytes(message.payload)
-        arrival = Arrival(topic, payload, self._wall_us(), self._steady_us(), said)
+        now = (self._wall_us(), self._steady_us())
+        arrival = Arrival(topic, payload, *now, said, is_dup=message.dup)
         self._deliver(Delivery(arrival, message.mid, message.qos, self._connection))
 
 

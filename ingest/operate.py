@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -20,7 +21,7 @@ from ingest.link import Delivery, Link
 from ingest.mqtt import Subscriber
 from ingest.outbox import Outbox
 from ingest.plan import find_stations
-from ingest.reads import OWN_TOPICS, Message, Read
+from ingest.reads import AGAIN_TOPIC, OWN_TOPICS, AgainMessage, Message, Read
 from ingest.recording import format_recorded
 from ingest.replay import require_folder_of_gateway
 from ingest.settings import load_settings
@@ -205,9 +206,13 @@ def _capture_inbox(folder: Path, output: Path, count: int) -> int:
         while messages := inbox.load_after(cursor, 1_000):
             for one in messages:
                 cursor = one.id
-                if one.topic in OWN_TOPICS or one.oversize:
+                topic, payload = one.topic, one.payload
+                if topic == AGAIN_TOPIC:
+                    said = msgspec.json.decode(payload, type=AgainMessage)
+                    topic, payload = said.topic, said.payload
+                if topic in OWN_TOPICS or one.oversize:
                     continue
-                file.write(format_recorded(one.topic, one.payload, one.received_us))
+                file.write(format_recorded(topic, payload, one.received_us))
                 done += 1
                 if done == count:
                     return done

@@ -29,7 +29,11 @@ QUOTA_TOPIC = "$quota"
 CLOCK_TOPIC = "$clock"
 RETRY_TOPIC = "$retry"
 SESSION_TOPIC = "$session"
-OWN_TOPICS = (TICK_TOPIC, QUOTA_TOPIC, CLOCK_TOPIC, RETRY_TOPIC, SESSION_TOPIC)
+AGAIN_TOPIC = "$again"
+OWN_TOPICS = (
+    *(TICK_TOPIC, QUOTA_TOPIC, CLOCK_TOPIC, RETRY_TOPIC, SESSION_TOPIC),
+    AGAIN_TOPIC,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +56,26 @@ class Message:
 
 
 class Arrival(NamedTuple):
-    """A message on its way into the inbox."""
+    """A message on its way into the inbox; `is_dup` where the broker says it sends it again."""
 
     topic: str
     payload: bytes
     received_us: int
     monotonic_us: int = 0
     properties: bytes = b""
+    is_dup: bool = False
+
+
+class AgainMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The gateway's own message that `payload` came again, byte for byte, at `time_us`.
+
+    Nobody but who decodes it can tell whether it is a repeat: one that says its time or its
+    number is; a heartbeat that says neither is a new one.
+    """
+
+    topic: str
+    payload: bytes
+    time_us: int
 
 
 def message_hash(topic: str, payload: bytes) -> bytes:

@@ -9,6 +9,7 @@ has been silent for long enough. Its own messages are
     $quota  {"from_us":…,"to_us":…,"topics":{"gate/r":17}}      what it refused for want of room
     $session {"from_us":…,"to_us":…}                            the broker forgot its session
     $clock  {"time_us":…,"step_us":-3600000000}                 its clock was set
+    $again  {"topic":"gate/r","payload":"…","time_us":…}        it came again (`ingest.inbox`)
 
 A step of its clock moves what waits for that clock, so that no pass ends for it. Between two
 messages the state can be written out and read back, place by place (`encode_parts`,
@@ -19,6 +20,7 @@ Pure: no I/O, no clock, no randomness.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import msgspec
 
@@ -34,12 +36,14 @@ from ingest.plan import (
     find_station,
     find_stations,
 )
-from ingest.readers.sparkplug import Node
+from ingest.readers.sparkplug import Node, is_sparkplug_topic
 from ingest.reads import (
+    AGAIN_TOPIC,
     CLOCK_TOPIC,
     OWN_TOPICS,
     QUOTA_TOPIC,
     SESSION_TOPIC,
+    AgainMessage,
     BatchEnded,
     BatchStarted,
     Fault,
@@ -92,8 +96,10 @@ class Site:
         if message.topic in OWN_TOPICS:
             self._take_own(message, outcome)
             return
-        decoded = decode_message(message, self._known)
         outcome.counts["messages"] += 1
+        self._take_decoded(message, decode_message(message, self._known), outcome)
+
+    def _take_decoded(self, message: Message, decoded: Decoded, outcome: Outcome) -> None:
         outcome.counts["unknown fields"] += decoded.unknown
         outcome.faults += [(message.id, fault) for fault in decoded.faults]
         vitals = [one for one in decoded.others if isinstance(one, Vital)]
@@ -205,10 +211,23 @@ class Site:
             case clock if clock == CLOCK_TOPIC:
                 step_us = msgspec.json.decode(message.payload, type=ClockMessage).step_us
                 self._shift_clock(step_us)
+            case again if again == AGAIN_TOPIC:
+                self._take_again(message, outcome)
             case _:
                 tick = msgspec.json.decode(message.payload, type=_Tick)
                 self._take_tick(tick, outcome)
                 self.roster.take_tick(tick.time_us, everything=tick.all, outcome=outcome)
+
+    def _take_again(self, message: Message, outcome: Outcome) -> None:
+        """Take what came again byte for byte, if it says neither time nor number."""
+        said = msgspec.json.decode(message.payload, type=AgainMessage)
+        again = replace(message, topic=said.topic, payload=said.payload)
+        if is_sparkplug_topic(said.topic):
+            return  # says times and numbers, and would teach its node the same again
+        decoded = decode_message(again, self._known)
+        if decoded.is_timeless:
+            outcome.counts["taken again"] += 1
+            self._take_decoded(again, decoded, outcome)
 
     def _shift_clock(self, step_us: int) -> None:
         for name, state in self._station_states.items():
