@@ -13,6 +13,7 @@ error page, an answer that is no JSON. A caller parks what was refused and sends
 the rest again: a statement is known by its id, so sending it twice adds nothing.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -29,6 +30,7 @@ SUBMISSIONS_TYPE = "application/vnd.tagtrail.submissions+cbor"
 SUBMISSIONS_MAX = 256
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
+ANSWER_SECONDS_MAX = 120.0
 CONNECT_SECONDS_MAX = 5.0
 READ_SECONDS_MAX = 60.0
 RETRY_AFTER_SECONDS = 1.0
@@ -38,22 +40,31 @@ NOT_YET = "not-yet"
 
 _OK = (200, 201)
 _LATER = (408, 425, 429)
+_TOO_LARGE = 413
+_READ_BYTES = 65_536
 
 
 class LedgerUnavailableError(TagtrailError):
     """Nobody can say yet whether the ledger took it: send the same again later.
 
     `retry_after` is in seconds, from the server's `Retry-After` where it gave one. With
-    `is_not_yet` the ledger is there, and what was asked for will be.
+    `is_not_yet` the ledger is there, and what was asked for will be. With `is_too_large` the
+    request may pass in smaller pieces.
     """
 
     def __init__(
-        self, why: str, *, retry_after: float = RETRY_AFTER_SECONDS, is_not_yet: bool = False
+        self,
+        why: str,
+        *,
+        retry_after: float = RETRY_AFTER_SECONDS,
+        is_not_yet: bool = False,
+        is_too_large: bool = False,
     ) -> None:
         super().__init__(f"the ledger is not available: {why}")
         self.why = why
         self.retry_after = retry_after
         self.is_not_yet = is_not_yet
+        self.is_too_large = is_too_large
 
 
 class LedgerRefusedError(TagtrailError):
@@ -138,8 +149,12 @@ class CaptureClient:
                     results.append(error)
                     continue
                 # The request as a whole was refused: halve it to find whose fault it is.
-                middle = len(batch) // 2
-                waiting += [batch[middle:], batch[:middle]]
+                waiting += _halves(batch)
+            except LedgerUnavailableError as error:
+                # A proxy before the ledger may take less at once than the ledger does.
+                if not error.is_too_large or len(batch) == 1:
+                    raise
+                waiting += _halves(batch)
         return results
 
     def fetch_checkpoint(self) -> bytes:
@@ -261,16 +276,28 @@ def parse_ledger_url(text: str) -> str:
 
 
 def _read_bounded(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """Return the body, which has so many bytes and takes so many seconds at most."""
     data = bytearray()
+    deadline = time.monotonic() + ANSWER_SECONDS_MAX
     try:
-        for chunk in answer.stream(65536, decode_content=True):
+        # What there is, not a whole buffer: a byte now and then must not pass for progress.
+        while chunk := answer.read1(_READ_BYTES, decode_content=True):
             data += chunk
             if len(data) > ANSWER_BYTES_MAX:
                 answer.close()
                 raise LedgerUnavailableError(f"its answer is over {ANSWER_BYTES_MAX} bytes")
+            if time.monotonic() > deadline:
+                answer.close()
+                raise LedgerUnavailableError(f"its answer took over {ANSWER_SECONDS_MAX:g} s")
     finally:
         answer.release_conn()
     return bytes(data)
+
+
+def _halves(batch: list[bytes]) -> list[list[bytes]]:
+    """Return both halves of a batch, the first one last."""
+    middle = len(batch) // 2
+    return [batch[middle:], batch[:middle]]
 
 
 def _batches(submissions: Sequence[bytes]) -> Iterator[list[bytes]]:
@@ -318,8 +345,13 @@ def _failure(status: int, data: bytes, retry_after: str | None) -> TagtrailError
     except (msgspec.DecodeError, UnicodeDecodeError):
         problem = None
     detail = problem.get("detail", "") if isinstance(problem, dict) else ""
+    is_too_large = status == _TOO_LARGE
+    if is_too_large and not detail:
+        detail = "from something before the ledger that takes less at once; raise its limit"
     return _refusal(status, problem) or LedgerUnavailableError(
-        f"HTTP status {status} {detail}".rstrip(), retry_after=_seconds(retry_after)
+        f"HTTP status {status} {detail}".rstrip(),
+        retry_after=_seconds(retry_after),
+        is_too_large=is_too_large,
     )
 
 

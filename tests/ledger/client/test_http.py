@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cbor2
@@ -30,6 +32,8 @@ class Ledger(ThreadingHTTPServer):
         self.taken: list[bytes] = []
         self.requests = 0
         self.batch_max = 256
+        self.proxy_bytes_max = 1 << 30
+        self.drip = False
         self.answer: tuple[int, dict[str, str], bytes] | None = None
 
     @property
@@ -43,8 +47,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.requests += 1
-        batch = cbor2.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.server.answer is not None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        batch = cbor2.loads(data)
+        if len(data) > self.server.proxy_bytes_max:
+            self.reply(413, {"Content-Type": "text/html"}, b"<h1>Request Entity Too Large</h1>")
+        elif self.server.answer is not None:
             self.reply(*self.server.answer)
         elif len(batch) > self.server.batch_max:
             self.reply(413, {"Content-Type": PROBLEM}, problem("too-large", 413))
@@ -72,9 +79,19 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.close_connection |= "Content-Length" in headers
+        for n in range(len(body)) if self.server.drip else ():
+            self.wfile.write(body[n : n + 1])
+            time.sleep(0.05)
+        if not self.server.drip:
+            self.wfile.write(body)
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # a client that would wait no longer
+            super().handle()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -138,6 +155,36 @@ def test_what_is_no_final_word_of_the_ledger_is_sent_again(
     with CaptureClient(ledger.url) as client, pytest.raises(LedgerUnavailableError) as raised:
         client.submit([b"one"])
     assert raised.value.retry_after == (7 if status == 503 else 1)
+
+
+def test_what_a_proxy_takes_only_in_pieces_is_sent_in_pieces(ledger: Ledger) -> None:
+    ledger.proxy_bytes_max = 60
+    with CaptureClient(ledger.url) as client:
+        sent = [b"%d" % n for n in range(40)]
+        assert len(client.submit(sent)) == 40
+        assert ledger.taken == sent
+        with pytest.raises(LedgerUnavailableError, match="raise its limit") as caught:
+            client.submit([b"small", b"x" * 100])
+    assert caught.value.is_too_large
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_is_not_waited_for(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.client.http.ANSWER_SECONDS_MAX", 0.2)
+    ledger.drip = True
+    with (
+        CaptureClient(ledger.url) as client,
+        pytest.raises(LedgerUnavailableError, match="took over"),
+    ):
+        client.status()
+
+
+@pytest.mark.parametrize("length", [0, 10])
+def test_an_answer_that_breaks_off_is_no_answer(ledger: Ledger, length: int) -> None:
+    ledger.answer = (200, {"Content-Length": "1000"}, b"x" * length)
+    with CaptureClient(ledger.url) as client, pytest.raises(LedgerUnavailableError):
+        client.status()
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
