@@ -28,7 +28,7 @@ from ingest.monitor import monitoring
 from ingest.mqtt import Subscriber
 from ingest.pipeline import Courier, Processor, open_signers
 from ingest.plan import Plan
-from ingest.pulse import Clock, Pulse
+from ingest.pulse import STEP_US_MIN, Clock, Pulse
 from ingest.reads import CLOCK_TOPIC, SESSION_TOPIC, Arrival
 from ingest.rebirths import Rebirths
 from ingest.roster import ClockMessage, SessionMessage
@@ -80,7 +80,7 @@ class Gateway:
             Link(
                 broker=how.broker,
                 client_id=how.client_id,
-                on_delivery=self._shared.enqueue,
+                on_delivery=self._take,
                 on_state=self._broker_state,
                 on_session=self._session_state,
                 state_topic=state_topic(how.settings.broker, how.client_id),
@@ -124,6 +124,7 @@ class Gateway:
                 server = stack.enter_context(monitoring(settings.listen, self.pulse))
                 self.monitor_url = server.url
             for thread in threads:
+                self.pulse.beat(thread.name)  # one that never goes round is stuck, too
                 thread.start()
             self._subscriber.start()
             systemd.notify("READY=1")
@@ -144,6 +145,8 @@ class Gateway:
         watchdog, bark_at = systemd.watchdog_seconds(), 0.0
         while not self._shared.pause(IDLE_SECONDS):
             now = time.monotonic()
+            if not self._subscriber.is_running:
+                raise TagtrailError("the thread that listens to the broker has ended")
             self._watch_clock()
             if not is_ready and self._subscriber.subscribed.is_set():
                 is_ready = True
@@ -215,13 +218,27 @@ class Gateway:
 
     # --- What changes outside -----------------------------------------------------------
 
+    def _take(self, delivery: Delivery) -> None:
+        """Put a message into the queue; one by a clock that was set, after word of the step.
+
+        Else it would be judged by the clock before, and the clock of its reader by it.
+        """
+        offset_us = delivery.arrival.received_us - delivery.arrival.monotonic_us
+        if abs(offset_us - self.pulse.offset_us) >= STEP_US_MIN:
+            step_us = self.pulse.take_offset(offset_us)
+            if step_us:
+                self._tell_step(step_us, delivery.arrival.received_us)
+        self._shared.enqueue(delivery)
+
     def _watch_clock(self) -> None:
         step_us = self.pulse.watch_clock()
         if step_us:
-            now_us = self._how.clock.wall_us()
-            _LOG.warning("the clock was set by %+.1f s", step_us / 1_000_000)
-            said = ClockMessage(time_us=now_us, step_us=step_us)
-            self._own(CLOCK_TOPIC, msgspec.json.encode(said), now_us)
+            self._tell_step(step_us, self._how.clock.wall_us())
+
+    def _tell_step(self, step_us: int, now_us: int) -> None:
+        _LOG.warning("the clock was set by %+.1f s", step_us / 1_000_000)
+        said = ClockMessage(time_us=now_us, step_us=step_us)
+        self._own(CLOCK_TOPIC, msgspec.json.encode(said), now_us)
 
     def _watch_readers(self) -> None:
         """Log each reader whose condition changed; one that is first met well is no news."""

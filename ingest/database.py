@@ -22,6 +22,10 @@ class SpoolError(TagtrailError):
     """The disk or the database refused; nothing of the transaction was kept."""
 
 
+# What a disk that refuses may raise: a transaction's error, or that of a mere look.
+DISK_ERRORS = (SpoolError, sqlite3.Error)
+
+
 def open_database(
     path: Path, schema: str, version: int, upgrades: Mapping[int, str] = _NONE
 ) -> sqlite3.Connection:

@@ -14,10 +14,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
-from ingest.database import SpoolError
+from ingest.database import DISK_ERRORS
 from ingest.delivery import SEEN_SECONDS, Delivered, next_delay
 from ingest.heartbeats import Heartbeats
 from ingest.link import Delivery
@@ -28,7 +29,6 @@ from ingest.reads import QUOTA_TOPIC, Arrival
 from ingest.roster import QuotaMessage
 from ingest.settings import Settings
 from ingest.spool import Room, Spool
-from ledger.errors import TagtrailError
 
 QUEUE_MAX = 10_000
 KEEP_BATCH_MAX = 1_000
@@ -57,7 +57,22 @@ class Shared:
     queue: deque[Delivery] = field(default_factory=deque)
     filled: threading.Event = field(default_factory=threading.Event)
     news: list[tuple[Plan, Signers]] = field(default_factory=list)
+    refusals: dict[str, str] = field(default_factory=dict)
+    disk_lock: threading.Lock = field(default_factory=threading.Lock)
     births: deque[str] = field(default_factory=lambda: deque(maxlen=QUEUE_MAX))
+
+    def disk_refuses(self, who: str, why: str) -> None:
+        """Say that the disk refuses the loop `who`, which tries again."""
+        with self.disk_lock:
+            self.refusals[who] = why
+            self.pulse.tell("disk", "; ".join(sorted(self.refusals.values())))
+
+    def disk_takes(self, who: str) -> None:
+        """Say that the disk took what the loop `who` wrote; another's trouble goes on."""
+        if who in self.refusals:
+            with self.disk_lock:
+                del self.refusals[who]
+                self.pulse.tell("disk", "; ".join(sorted(self.refusals.values())) or None)
 
     def pause(self, seconds: float) -> bool:
         """Wait, and say whether the gateway is to stop."""
@@ -89,10 +104,10 @@ def keep(shared: Shared, acknowledge: Callable[[Sequence[Delivery]], int]) -> No
                 Keeper(shared.settings.folder) as keeper,
                 Spool(shared.settings.folder, shared.settings.quota) as spool,
             ):
-                shared.pulse.tell("disk", None)
+                shared.disk_takes("keeper")
                 _keep_with(shared, keeper, spool, acknowledge)
-        except SpoolError as error:
-            _disk_problem(shared, "keeping", error)
+        except DISK_ERRORS as error:
+            _disk_problem(shared, "keeper", "keeping stopped", error)
 
 
 def _keep_with(
@@ -139,12 +154,13 @@ def _settle_batch(
     while True:
         try:
             kept = keeper.keep(arrivals)
-        except SpoolError as error:
-            _disk_problem(shared, f"the inbox cannot keep {len(batch)} messages", error)
+        except DISK_ERRORS as error:
+            what = f"the inbox cannot keep {len(batch)} messages"
+            _disk_problem(shared, "keeper", what, error)
             if shared.stopping.is_set():
                 return False
             continue
-        shared.pulse.tell("disk", None)
+        shared.disk_takes("keeper")
         own = {"refused": refused} if refused else {"kept": kept.new, "repeats": kept.repeats}
         shared.pulse.count({"received": len(batch), **own})
         return True
@@ -173,9 +189,9 @@ def process(shared: Shared) -> None:
                 Heartbeats(shared.settings, shared.signers, wall_us) as heartbeats,
             ):
                 _process_with(shared, processor, heartbeats)
-        except SpoolError as error:
+        except DISK_ERRORS as error:
             # The state in memory is ahead of the disk: begin again from the disk.
-            _disk_problem(shared, "processing stopped", error)
+            _disk_problem(shared, "processor", "processing stopped", error)
         if shared.news:
             shared.plan, shared.signers = shared.news.pop(0)
 
@@ -192,6 +208,7 @@ def _process_with(shared: Shared, processor: Processor, heartbeats: Heartbeats) 
             pulse.beat("processor")
             shared.sealed.set()
         pulse.count({"heartbeats": heartbeats.say_if_due()})
+        shared.disk_takes("processor")
         shared.sealed.set()
         if processor.tick_if_due():
             shared.arrived.set()
@@ -208,10 +225,11 @@ def deliver(shared: Shared) -> None:
     """Deliver what was sealed until the gateway stops; an absent ledger is asked again."""
     while not shared.stopping.is_set():
         try:
-            with Courier(shared.settings, shared.ledger_url) as courier:
+            beat = partial(shared.pulse.beat, "courier")
+            with Courier(shared.settings, shared.ledger_url, beat=beat) as courier:
                 _deliver_with(shared, courier)
-        except SpoolError as error:
-            _disk_problem(shared, "the outbox cannot be settled", error)
+        except DISK_ERRORS as error:
+            _disk_problem(shared, "courier", "the outbox cannot be settled", error)
 
 
 def _deliver_with(shared: Shared, courier: Courier) -> None:
@@ -224,6 +242,7 @@ def _deliver_with(shared: Shared, courier: Courier) -> None:
             if wrong is not None:
                 _LOG.error("the ledger's checkpoint does not hold: %s", wrong)
         delivered = courier.deliver()
+        shared.disk_takes("courier")
         _report(shared.pulse, delivered, wrong, courier.parked())
         delay = _delay(delay, delivered)
         if not delay and not delivered.accepted + delivered.proven:
@@ -265,7 +284,8 @@ def _report(pulse: Pulse, delivered: Delivered, wrong: str | None, parked: int) 
         _LOG.error("the ledger refused %d statements; see parked list", delivered.refused)
 
 
-def _disk_problem(shared: Shared, what: str, error: TagtrailError) -> None:
-    shared.pulse.tell("disk", f"{what}: {error}")
+def _disk_problem(shared: Shared, who: str, what: str, error: Exception) -> None:
+    shared.disk_refuses(who, f"{what}: {error}")
     _LOG.error("%s: %s", what, error)
+    shared.pulse.beat(who)
     shared.pause(DISK_RETRY_SECONDS)

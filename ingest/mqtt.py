@@ -161,6 +161,12 @@ class Subscriber:
             self._client.unsubscribe(gone)
 
     @property
+    def is_running(self) -> bool:
+        """Whether paho's thread is there; what it did not foresee would end it alone."""
+        thread = self._client._thread  # noqa: SLF001  # it tells nobody
+        return thread is not None and thread.is_alive()
+
+    @property
     def is_v5(self) -> bool:
         """Whether MQTT 5 is spoken."""
         return self._version == MQTTProtocolVersion.MQTTv5

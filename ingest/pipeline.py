@@ -308,20 +308,23 @@ class Courier:
     """Statements to the ledger, by a thread of its own."""
 
     def __init__(
-        self, settings: Settings, ledger_url: str, *, stage: Callable[[str], None] = no_stage
+        self,
+        settings: Settings,
+        ledger_url: str,
+        *,
+        stage: Callable[[str], None] = no_stage,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         """Open the folder's outbox; connects to the ledger at the first request.
 
-        Raises `SettingsError` where the settings do not name the log's key: then no receipt
-        could be verified, and nothing would ever leave the outbox.
+        Calls `beat` at each request. Raises `SettingsError` where the settings do not name the
+        log's key: no receipt could be verified.
         """
         if settings.log is None:
-            raise SettingsError(
-                f"{SETTINGS_FILE} has no log, the log's vkey, to verify receipts by"
-            )
+            raise SettingsError(f"{SETTINGS_FILE} has no log, its vkey, to verify receipts by")
         self._policy = pin_log(settings.log)
         self._outbox = Outbox(settings.folder)
-        self._client = CaptureClient(ledger_url)
+        self._client = CaptureClient(ledger_url, before=beat)
         self._settings = settings
         self._stage = stage
 

@@ -78,8 +78,9 @@ class Pulse:
         self.clock = clock
         self._lock = threading.Lock()
         self._board = _Board()
-        self._offset_us = clock.wall_us() - clock.steady_us()
+        self.offset_us = clock.wall_us() - clock.steady_us()
         self._stepped_us: int | None = None
+        self._clock_lock = threading.Lock()
 
     def beat(self, thread: str) -> None:
         """Say that `thread` goes round."""
@@ -149,13 +150,8 @@ class Pulse:
     def watch_clock(self) -> int:
         """Return by how many microseconds the clock was set since the last call, mostly 0."""
         steady = self.clock.steady_us()
-        offset_us = self.clock.wall_us() - steady
-        step_us = offset_us - self._offset_us
-        self._offset_us = offset_us
-        if abs(step_us) >= STEP_US_MIN:
-            self._stepped_us = steady
-            self.tell("clock", None)
-            self.tell("clock", f"the gateway's clock was set by {step_us / 1_000_000:+.1f} s")
+        step_us = self.take_offset(self.clock.wall_us() - steady)
+        if step_us:
             return step_us
         is_over = (
             self._stepped_us is not None
@@ -165,3 +161,18 @@ class Pulse:
             self._stepped_us = None
             self.tell("clock", None)
         return 0
+
+    def take_offset(self, offset_us: int) -> int:
+        """Return by how much the clock was set, which was `offset_us` ahead of the steady one.
+
+        Each step is returned once, whichever thread meets it first.
+        """
+        with self._clock_lock:
+            step_us = offset_us - self.offset_us
+            self.offset_us = offset_us
+            if abs(step_us) < STEP_US_MIN:
+                return 0
+            self._stepped_us = self.clock.steady_us()
+        self.tell("clock", None)
+        self.tell("clock", f"the gateway's clock was set by {step_us / 1_000_000:+.1f} s")
+        return step_us
