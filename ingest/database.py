@@ -62,23 +62,28 @@ def open_database(
     return connection
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """Open an existing database at `path` to look only."""
+def open_reader(path: Path, version: int) -> sqlite3.Connection:
+    """Open an existing database of `version` at `path` to look only."""
     if not path.is_file():
         raise SpoolError(f"{path} does not exist; has this gateway ever run?")
     connection = None
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS_MAX, isolation_level=None)
         connection.execute("PRAGMA query_only = ON")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
         raise SpoolError(f"{path}: {error}") from error
-    if version == 0:  # killed while it was made; the next start makes it
-        connection.close()
+    if found == version:
+        return connection
+    connection.close()
+    if found == 0:  # killed while it was made; the next start makes it
         raise SpoolError(f"{path} is empty; has this gateway ever run?")
-    return connection
+    mend = (
+        "start the gateway once, which brings it up" if found < version else "update tagtrail"
+    )
+    raise SpoolError(f"{path} has version {found}; this program knows {version}: {mend}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import msgspec
 from ingest import outbox
 from ingest.database import open_reader
 from ingest.drafts import Unresolved
-from ingest.inbox import InboxReader
+from ingest.inboxreader import InboxReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def read_health(folder: Path) -> Health:
     """Return how the gateway in `folder` is; raises `SpoolError` where it never ran."""
     with InboxReader(folder) as inbox:
         counts = inbox.counts()
-    db = open_reader(folder / outbox.FILE)
+    db = open_reader(folder / outbox.FILE, outbox.VERSION)
     try:
         meta = dict(db.execute("SELECT name, value FROM meta"))
         counters = dict(db.execute("SELECT name, value FROM counter"))
@@ -100,7 +100,7 @@ def read_health(folder: Path) -> Health:
 
 def read_unresolved(folder: Path, count: int = -1) -> list[Unresolved]:
     """Return what did not add up to an event, in order, `count` at most."""
-    db = open_reader(folder / outbox.FILE)
+    db = open_reader(folder / outbox.FILE, outbox.VERSION)
     try:
         rows = db.execute(
             "SELECT place, first_us, last_us, why, epcs FROM unresolved ORDER BY id LIMIT ?",

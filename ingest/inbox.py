@@ -8,79 +8,54 @@ But a payload without time and number, such as a heartbeat, is the same each tim
 the broker does not flag as one (DUP), `AGAIN_US` after the last that was kept or later, is kept
 once more, in a message of the gateway's own (`$again`); who decodes it says whether it is news.
 
+Payloads are in the journal (`ingest.journal`), the rest is in `inbox.db`. What is in both is
+durable in the journal, so that `keep` flushes once; where the database is behind, as after a
+power cut, it is made good when the inbox is next opened or written.
+
 What survives a crash: whatever `keep` returned from. A message that `keep` did not return
 from was not acknowledged either, and the broker delivers it again.
 
-Of a payload over `MESSAGE_BYTES_MAX` only its hash and its length are kept.
+Of a payload over `MESSAGE_BYTES_MAX` only its hash and its length are kept. `prune` deletes old
+payloads; that they came, when and with which hash, stays.
 
 Quarantine lists what of which message could not be taken. It is computed from the messages
 again and again with the same result, so writing it twice changes nothing. `taken` says how
 much of the message was taken all the same.
 
-Whoever owns this file can read and delete what was received; the events that cite a
+Whoever owns these files can read and delete what was received; the events that cite a
 message by its hash show that it was there.
 """
 
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import NamedTuple, Self
 
-import msgspec
-
-from ingest.database import open_database, open_reader, transaction
+from ingest.database import open_database, transaction
 from ingest.drafts import SECRET_SIZE
-from ingest.reads import (
-    AGAIN_TOPIC,
-    MESSAGE_BYTES_MAX,
-    OWN_TOPICS,
-    AgainMessage,
-    Arrival,
-    Fault,
-    Message,
-    message_hash,
+from ingest.inboxrows import (
+    FILE,
+    IN_ROW,
+    PRUNED,
+    SCHEMA,
+    UPGRADES,
+    VERSION,
+    count_repeats,
+    find_message,
+    hash_arrival,
+    insert_rows,
+    load_messages,
+    note_rows,
+    split_repeats,
+    store_tail,
 )
+from ingest.journal import Group, Journal, Place, Repeat
+from ingest.reads import Arrival, Fault, Message
 
-_Row: TypeAlias = tuple[bytes, str, bytes, int, int, bytes, int]
-
-VERSION = 2
-FILE = "inbox.db"
-AGAIN_US = 1_000_000
-AGAIN_BYTES_MAX = MESSAGE_BYTES_MAX // 2  # it is kept in base64
-BATCH_BYTES = 16 * 1024 * 1024
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE message (
-  id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, topic TEXT NOT NULL,
-  payload BLOB NOT NULL, received_us INTEGER NOT NULL,
-  monotonic_us INTEGER NOT NULL DEFAULT 0, properties BLOB NOT NULL DEFAULT x'',
-  oversize INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE repeat (
-  message INTEGER PRIMARY KEY, count INTEGER NOT NULL, last_us INTEGER NOT NULL);
-CREATE TABLE quarantine (
-  message INTEGER NOT NULL, n INTEGER NOT NULL, place TEXT NOT NULL, why TEXT NOT NULL,
-  taken INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (message, n)) WITHOUT ROWID
-"""
-_UPGRADES = {
-    1: """
-ALTER TABLE message ADD COLUMN monotonic_us INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE message ADD COLUMN properties BLOB NOT NULL DEFAULT x'';
-ALTER TABLE message ADD COLUMN oversize INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE quarantine ADD COLUMN taken INTEGER NOT NULL DEFAULT 1
-"""
-}
-_COLUMNS = "id, topic, payload, received_us, sha256, monotonic_us, properties, oversize"
-_ROWS_PER_INSERT = (512, 32, 1)
-_INSERT = (
-    "INSERT INTO message (sha256, topic, payload, received_us, monotonic_us, properties,"
-    " oversize) VALUES {} ON CONFLICT (sha256) DO NOTHING"
-)
-_INSERTS = {
-    rows: _INSERT.format(", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows))
-    for rows in _ROWS_PER_INSERT
-}
+_EMPTY = Place(segment=1, offset=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +66,24 @@ class Kept:
     repeats: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
-    """One thing that could not be taken, with the message it was in."""
+class Pruned(NamedTuple):
+    """How many files of the journal were deleted, and their bytes."""
 
-    message: int
-    n: int
-    topic: str
-    received_us: int
-    place: str
-    why: str
-    taken: int
+    files: int
+    size: int
 
 
 class Inbox:
-    """One thread's hold on the inbox file; several may be open at once."""
+    """One thread's hold on the inbox; several may be open at once."""
 
     def __init__(self, folder: Path) -> None:
         """Open the inbox in `folder`, made where there is none."""
-        self._db = open_database(folder / FILE, _SCHEMA, VERSION, _UPGRADES)
-        with transaction(self._db):
+        self._db = open_database(folder / FILE, SCHEMA, VERSION, UPGRADES)
+        self._journal = Journal(folder)
+        with transaction(self._db) as db:
             secret = secrets.token_bytes(SECRET_SIZE)
-            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secret,))
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secret,))
+            self._recover(db)
         row = self._db.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()
         self.secret: bytes = row[0]
 
@@ -123,77 +94,67 @@ class Inbox:
         self.close()
 
     def close(self) -> None:
-        """Give the file back."""
+        """Give the files back."""
+        self._journal.close()
         self._db.close()
 
     def keep(self, arrivals: Sequence[Arrival]) -> Kept:
-        """Make the arrivals durable in their order, all in one commit; then return.
+        """Make the arrivals durable in their order, all with one flush; then return.
 
-        Raises `SpoolError` where the disk refuses: nothing is kept then, and nothing may
-        be acknowledged.
+        Raises `SpoolError` where the disk refuses: nothing is acknowledged then.
         """
-        rows = [_row(one) for one in arrivals]
-        with transaction(self._db) as db:
+        rows = [hash_arrival(one) for one in arrivals]
+        with self._journaled() as db:
+            tail = self._recover(db)
             newest = self.newest_id()
-            new = sum(_insert(db, rows))
-            if new < len(rows):
-                again = self._count_repeats(db, rows, arrivals, newest)
-                sum(_insert(db, [_row(one) for one in again]))
-        return Kept(new=new, repeats=len(rows) - new)
+            fresh, payloads_at = rows, self._journal.next_place(tail)
+            repeats: list[Repeat] = []
+            new = len(rows)
+            db.execute("SAVEPOINT fresh")
+            noted = note_rows(fresh, newest)
+            if insert_rows(db, noted, payloads_at) < len(rows):
+                db.execute("ROLLBACK TO fresh")
+                fresh, repeats = split_repeats(db, rows, arrivals)
+                new -= len(repeats)
+                noted = note_rows(fresh, newest)
+                insert_rows(db, noted, payloads_at)
+                count_repeats(db, repeats)
+            group = Group(noted, [one.payload for one in fresh], repeats)
+            store_tail(db, self._journal.append(tail, group), noted)
+        return Kept(new=new, repeats=len(repeats))
 
-    def _count_repeats(
-        self,
-        db: sqlite3.Connection,
-        rows: Sequence[_Row],
-        arrivals: Sequence[Arrival],
-        newest: int,
-    ) -> list[Arrival]:
-        """Count each of `rows` that is not the one of its digest added above `newest`.
+    @contextmanager
+    def _journaled(self) -> Iterator[sqlite3.Connection]:
+        """Commit without a flush of the database: the journal has it, and was flushed."""
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with transaction(self._db) as db:
+                yield db
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
 
-        Returns what is to be kept once more: see the module.
-        """
-        again: list[Arrival] = []
-        added = {
-            digest
-            for (digest,) in db.execute("SELECT sha256 FROM message WHERE id > ?", (newest,))
-        }
-        for row, one in zip(rows, arrivals, strict=True):
-            if row[0] in added:
-                added.remove(row[0])
-                continue
-            (last_us,) = db.execute(
-                "SELECT coalesce(r.last_us, m.received_us) FROM message m"
-                " LEFT JOIN repeat r ON r.message = m.id WHERE m.sha256 = ?",
-                (row[0],),
-            ).fetchone()
-            said = _again(one, last_us)
-            again += said
-            db.execute(
-                "INSERT INTO repeat SELECT id, 1, ? FROM message WHERE sha256 = ?"
-                " ON CONFLICT (message) DO UPDATE SET count = count + 1,"
-                " last_us = excluded.last_us",
-                (one.received_us if said else last_us, row[0]),
-            )
-        return again
+    def _recover(self, db: sqlite3.Connection) -> Place:
+        """Note what the journal has and the database does not; return the journal's tail."""
+        row = db.execute("SELECT n, size FROM segment ORDER BY n DESC LIMIT 1").fetchone()
+        tail = _EMPTY if row is None else Place(*row)
+        if self._journal.is_at_end(tail):
+            return tail
+        groups, tail = self._journal.recover(tail)
+        for one in groups:
+            insert_rows(db, one.noted, one.place)
+            count_repeats(db, one.repeats)
+            store_tail(db, one.tail, one.noted)
+        return tail
 
     def load_after(self, cursor: int, count: int) -> list[Message]:
         """Return up to `count` messages with an id above `cursor`, in order.
 
-        It stops early past `BATCH_BYTES`, so that a few large messages fit in memory.
+        It stops early past `BATCH_BYTES`, so that a few large messages fit in memory, and
+        leaves out those whose payload was pruned.
         """
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM message WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # our own names
-            (cursor, count),
+        return load_messages(
+            self._db, self._journal, "id > ? ORDER BY id LIMIT ?", (cursor, count)
         )
-        messages: list[Message] = []
-        held = 0
-        for row in rows:
-            messages.append(_message(row))
-            held += len(row[2])
-            if held > BATCH_BYTES:
-                break
-        rows.close()
-        return messages
 
     def session_us(self) -> int | None:
         """Return when the broker last had a session of ours, None if it never had."""
@@ -213,7 +174,7 @@ class Inbox:
     def pending(self, cursor: int) -> tuple[int, int, int | None]:
         """Return how many messages are above `cursor`, their bytes, and when the first came."""
         count, size, oldest = self._db.execute(
-            "SELECT count(*), coalesce(sum(length(payload)), 0), min(received_us)"
+            "SELECT count(*), coalesce(sum(size), 0), min(received_us)"
             " FROM message WHERE id > ?",
             (cursor,),
         ).fetchone()
@@ -245,122 +206,48 @@ class Inbox:
             db.executemany("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)", rows)
 
     def message(self, message_id: int) -> Message | None:
-        """Return one message, None where there is none of this id."""
-        return _find(self._db, message_id)
+        """Return one message, None where there is none of this id, or not any more."""
+        return find_message(self._db, self._journal, message_id)
 
+    def prune(self, *, before_us: int, through: int, files_max: int) -> Pruned:
+        """Delete the payloads received before `before_us` with ids up to `through`.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboxCounts:
-    """How much is in an inbox; `messages` does not count the gateway's own ticks."""
+        They go file by file, up to `files_max`, once all of a file may go, and never the
+        newest file. Of messages in quarantine the payloads stay. A crash on the way leaves a
+        file that the next call deletes.
+        """
+        files = size = 0
+        for segment in self._journal.segments():
+            if files == files_max or not self._forget(segment, before_us, through):
+                break
+            files, size = files + 1, size + self._journal.remove(segment)
+        return Pruned(files, size)
 
-    messages: int
-    repeats: int
-    newest_id: int
-    quarantined_messages: int
-    faults: int
-
-
-class InboxReader:
-    """A look into the inbox of a gateway that may be running; changes nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        """Open the inbox in `folder`; raises `SpoolError` where there is none."""
-        self._db = open_reader(folder / FILE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
-
-    def counts(self) -> InboxCounts:
-        """Return how much is there."""
-        newest, messages = self._db.execute(
-            "SELECT coalesce(max(id), 0), coalesce(sum(topic NOT IN"  # noqa: S608  # marks only
-            f" ({', '.join('?' * len(OWN_TOPICS))})), 0) FROM message",
-            OWN_TOPICS,
-        ).fetchone()
-        repeats = self._db.execute("SELECT coalesce(sum(count), 0) FROM repeat").fetchone()
-        held, faults = self._db.execute(
-            "SELECT count(DISTINCT message), count(*) FROM quarantine"
-        ).fetchone()
-        return InboxCounts(
-            messages=messages,
-            repeats=repeats[0],
-            newest_id=newest,
-            quarantined_messages=held,
-            faults=faults,
-        )
-
-    def quarantine(self, *, after: int = 0, count: int = -1) -> list[Quarantined]:
-        """Return the faults of messages above `after` in their order, `count` at most."""
-        rows = self._db.execute(
-            "SELECT q.message, q.n, m.topic, m.received_us, q.place, q.why, q.taken"
-            " FROM quarantine q JOIN message m ON m.id = q.message"
-            " WHERE q.message > ? ORDER BY q.message, q.n LIMIT ?",
-            (after, count),
-        )
-        return [
-            Quarantined(
-                message=n, n=k, topic=topic, received_us=at, place=place, why=why, taken=taken
+    def _forget(self, segment: int, before_us: int, through: int) -> bool:
+        """Note that what is in a file of the journal is gone; False where it may not go."""
+        with transaction(self._db) as db:
+            found = db.execute(
+                "SELECT last, newest_us, n = (SELECT max(n) FROM segment), (SELECT"
+                " coalesce(max(last), 0) FROM segment WHERE n < ?1) FROM segment WHERE n = ?1",
+                (segment,),
+            ).fetchone()
+            if found is None or found[0] > through or found[1] >= before_us or found[2]:
+                return False
+            its = (segment, found[3], found[0])
+            held = db.execute(
+                "SELECT id, offset, size FROM message WHERE segment = ? AND id > ? AND id <= ?"
+                " AND oversize = 0 AND id IN (SELECT message FROM quarantine)",
+                its,
+            ).fetchall()
+            for n, offset, size in held:
+                payload = self._journal.read(Place(segment, offset), size)
+                db.execute(
+                    f"UPDATE message SET segment = {IN_ROW}, payload = ? WHERE id = ?",  # noqa: S608  # our own words
+                    (payload, n),
+                )
+            db.execute(
+                f"UPDATE message SET segment = {PRUNED}"  # noqa: S608  # our own words
+                " WHERE segment = ? AND id > ? AND id <= ?",
+                its,
             )
-            for n, k, topic, at, place, why, taken in rows
-        ]
-
-    def message(self, message_id: int) -> Message | None:
-        """Return one message, None where there is none of this id."""
-        return _find(self._db, message_id)
-
-
-def _row(one: Arrival) -> _Row:
-    """Return what is kept of `one`; of a payload that is too long, its hash and length."""
-    topic, payload, received_us, monotonic_us, properties, _is_dup = one
-    digest = message_hash(topic, payload)
-    size = len(payload)
-    if size > MESSAGE_BYTES_MAX:
-        return (digest, topic, b"", received_us, monotonic_us, properties, size)
-    return (digest, topic, payload, received_us, monotonic_us, properties, 0)
-
-
-def _again(one: Arrival, last_us: int) -> list[Arrival]:
-    """Return what is kept of a repeat that may be news, where the last one was at `last_us`."""
-    is_late = abs(one.received_us - last_us) >= AGAIN_US
-    if one.is_dup or not is_late or one.topic in OWN_TOPICS:
-        return []
-    if len(one.payload) > AGAIN_BYTES_MAX:
-        return []
-    said = AgainMessage(topic=one.topic, payload=one.payload, time_us=one.received_us)
-    data = msgspec.json.encode(said)
-    return [Arrival(AGAIN_TOPIC, data, one.received_us, one.monotonic_us, one.properties)]
-
-
-def _insert(db: sqlite3.Connection, rows: Sequence[_Row]) -> Iterator[int]:
-    """Insert `rows` in order, many a statement, and yield how many of each were new."""
-    at = 0
-    for count in _ROWS_PER_INSERT:
-        while len(rows) - at >= count:
-            values = [value for row in rows[at : at + count] for value in row]
-            yield db.execute(_INSERTS[count], values).rowcount
-            at += count
-
-
-def _find(db: sqlite3.Connection, message_id: int) -> Message | None:
-    row = db.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE id = ?",  # noqa: S608  # our own names
-        (message_id,),
-    ).fetchone()
-    return None if row is None else _message(row)
-
-
-def _message(row: tuple[Any, ...]) -> Message:
-    n, topic, payload, received_us, digest, monotonic_us, properties, oversize = row
-    return Message(
-        id=n,
-        topic=topic,
-        payload=payload,
-        received_us=received_us,
-        sha256=digest,
-        monotonic_us=monotonic_us,
-        properties=properties,
-        oversize=oversize,
-    )
+        return True

@@ -21,6 +21,7 @@ import msgspec
 from ingest.database import DISK_ERRORS
 from ingest.delivery import SEEN_SECONDS, Delivered, next_delay
 from ingest.heartbeats import Heartbeats
+from ingest.inbox import Pruned
 from ingest.link import Delivery
 from ingest.pipeline import MESSAGES_PER_BATCH, Courier, Keeper, Processor, Signers
 from ingest.plan import Plan
@@ -121,6 +122,7 @@ def _keep_with(
         pulse.beat("keeper")
         room = spool.look(pulse.clock.wall_us())
         pulse.show(spooled=spool.spooled)
+        _tell_pruned(spool.prune(pulse.clock.wall_us()))
         if pulse.tell("spool", spool.why) and spool.why is not None:
             _LOG.warning("nothing more is taken: %s", spool.why)
         if room is Room.WAIT:
@@ -136,6 +138,11 @@ def _keep_with(
             return
         pulse.count({"acknowledged": acknowledge(batch)})
         shared.arrived.set()
+
+
+def _tell_pruned(pruned: Pruned) -> None:
+    if pruned.files:
+        _LOG.info("deleted %d bytes of payloads that need not be retained", pruned.size)
 
 
 def _settle_batch(

@@ -16,7 +16,8 @@ from rich.text import Text
 from ingest.decode import decode_message
 from ingest.doctor import Ask, Finding, examine
 from ingest.health import read_health
-from ingest.inbox import Inbox, InboxReader
+from ingest.inbox import Inbox
+from ingest.inboxreader import InboxReader
 from ingest.link import Delivery, Link
 from ingest.mqtt import Subscriber
 from ingest.outbox import Outbox

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ingest.delivery import next_delay
 from ingest.health import Health, read_health
-from ingest.inbox import Inbox, InboxReader, Quarantined
+from ingest.inbox import Inbox
+from ingest.inboxreader import InboxReader, Quarantined
 from ingest.outbox import Outbox
 from ingest.pipeline import Courier, FolderLock, Keeper, Processor, now_us
 from ingest.plan import Plan

@@ -18,6 +18,7 @@
     bytes_max = 1000000000
     age_max_s = 604800
     refuse_after_s = 0                        # 0: never refuse, wait
+    retain_days = 0                           # 0: payloads are never deleted
     [monitor]
     listen = "127.0.0.1:9464"
     [[key]]
@@ -50,6 +51,7 @@ PASSPHRASE_VARIABLE = "TAGTRAIL_PASSPHRASE"  # noqa: S105  # the name of a varia
 SETTINGS_BYTES_MAX = 1024 * 1024
 _QUOTA_BOUNDS = (0, 1 << 50)
 _HEARTBEAT_BOUNDS = (0, 31_536_000)
+_DAYS_BOUNDS = (0, 36_500)
 _PORT_MAX = 65_535
 
 
@@ -196,6 +198,7 @@ def _parse_quota(table: Table) -> Quota:
         bytes_max=table.number("bytes_max", 0, _QUOTA_BOUNDS),
         age_max_s=table.number("age_max_s", 0, _QUOTA_BOUNDS),
         refuse_after_s=table.number("refuse_after_s", 0, _QUOTA_BOUNDS),
+        retain_days=table.number("retain_days", 0, _DAYS_BOUNDS),
     )
     table.close()
     return quota

@@ -6,6 +6,10 @@ so the broker holds what comes. After `refuse_after_s` of that, if it is set, me
 refused: they are acknowledged without being kept, and how many of which topic is in the inbox
 before the acknowledgement goes out. Nothing is dropped that no statement tells of.
 
+Where it says for how many days payloads are retained, older ones are deleted once they are
+processed, and no statement from before that time waits. A file at a time, so that keeping
+messages never waits for long.
+
 Between two looks at the databases at least `LOOK_SECONDS` pass, and twenty times as long as the
 last look took.
 """
@@ -16,22 +20,29 @@ from enum import Enum
 from pathlib import Path
 from typing import Self
 
-from ingest.inbox import Inbox
+from ingest.inbox import Inbox, Pruned
 from ingest.outbox import Outbox
 from ingest.pulse import Spooled
 
 LOOK_SECONDS = 0.5
+PRUNE_SECONDS = 10.0
+_DAY_US = 86_400_000_000
 _LOOK_SHARE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """The limits; 0 means none. `refuse_after_s` of 0 means that nothing is ever refused."""
+    """The limits; 0 means none.
+
+    `refuse_after_s` of 0 means that nothing is ever refused, `retain_days` of 0 that no
+    payload is ever deleted.
+    """
 
     messages_max: int = 0
     bytes_max: int = 0
     age_max_s: int = 0
     refuse_after_s: int = 0
+    retain_days: int = 0
 
 
 class Room(Enum):
@@ -50,7 +61,7 @@ class Spool:
         self._quota = quota
         self._inbox = Inbox(folder)
         self._outbox = Outbox(folder)
-        self._next_look = 0.0
+        self._next_look = self._next_prune = 0.0
         self._full_since: float | None = None
         self.spooled = Spooled()
         self.why: str | None = None
@@ -79,6 +90,20 @@ class Spool:
         if patience and started - self._full_since >= patience:
             return Room.REFUSE
         return Room.WAIT
+
+    def prune(self, now_us: int) -> Pruned:
+        """Delete a file of payloads that need not be retained, now and then; see `Quota`."""
+        if not self._quota.retain_days or time.monotonic() < self._next_prune:
+            return Pruned(0, 0)
+        _, _, oldest_us = self._outbox.spool()
+        before_us = now_us - self._quota.retain_days * _DAY_US
+        pruned = self._inbox.prune(
+            before_us=before_us if oldest_us is None else min(before_us, oldest_us),
+            through=self._outbox.cursor(),
+            files_max=1,
+        )
+        self._next_prune = time.monotonic() + PRUNE_SECONDS
+        return pruned
 
     def _measure(self) -> Spooled:
         messages, size, oldest = self._inbox.pending(self._outbox.cursor())

@@ -17,7 +17,7 @@ from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.database import SpoolError, open_reader
-from ingest.inbox import FILE as INBOX_FILE
+from ingest.inboxrows import FILE as INBOX_FILE
 from ledger.disclosure import decode_event, shown_parts
 from ledger.epcis.parts import join_parts
 from tests.crash.marked_gateway import read_marks

@@ -23,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.database import SpoolError
 from ingest.health import read_health
-from ingest.inbox import InboxReader
+from ingest.inboxreader import InboxReader
 from tests.ingest.scene import HEAD, STATION, Ledger, make_folder, read_payload, serving
 from tests.ingest.test_site import OBJECT
 from tests.optional import Broker

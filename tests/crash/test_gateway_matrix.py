@@ -26,7 +26,7 @@ import pytest
 
 from ingest.database import SpoolError
 from ingest.health import read_health
-from ingest.inbox import InboxReader
+from ingest.inboxreader import InboxReader
 from ingest.planfile import parse_plan
 from ingest.replay import GATEWAY_FOLDER, create_ledger
 from ledger.audit.finding import Result

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ingest.drafts import Outcome
-from ingest.inbox import Inbox, InboxReader
+from ingest.inbox import Inbox
+from ingest.inboxreader import InboxReader
 from ingest.operate import _capture_inbox
 from ingest.plan import Plan
 from ingest.reads import AGAIN_TOPIC, Arrival, Message

@@ -276,6 +276,33 @@ def _refused(ledger: Ledger) -> list[int]:
     return [one.count or 0 for one in bodies if one.what == 3]
 
 
+def test_old_payloads_are_deleted_while_the_gateway_runs_once_they_are_delivered(
+    mosquitto: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.journal.SEGMENT_BYTES", 1_000)
+    monkeypatch.setattr("ingest.spool.PRUNE_SECONDS", 0.1)
+    settings = replace(make_folder(tmp_path / "g"), quota=Quota(retain_days=1))
+    with Inbox(
+        settings.folder
+    ) as inbox:  # received by the calendar of the test's reads, long ago
+        for n in range(50):
+            inbox.keep([Arrival("gate/r", read_payload(n, 10 * n), n)])
+    journal = settings.folder / "inbox"
+    files = len(list(journal.iterdir()))
+    with (
+        serving() as ledger,
+        publisher(mosquitto) as client,
+        live(settings, mosquitto, ledger) as one,
+    ):
+        wait_until(lambda: is_ready(one), "it is ready")
+        publish(client, 60, 1)
+        wait_until(lambda: bool(ledger.events), "something is in the ledger")
+        wait_until(lambda: len(list(journal.iterdir())) == 1, f"the old of {files} files go")
+        publish(client, 0, 20)
+        wait_until(lambda: figures(one)["tagtrail_gateway_repeats_total"] == 20, "known still")
+    assert files > 5
+
+
 def test_each_limit_of_the_quota_counts(tmp_path: Path) -> None:
     now_us = time.time_ns() // 1_000
     with Inbox(tmp_path) as inbox:
