@@ -138,34 +138,38 @@ def split_repeats(
     fresh: dict[bytes, Hashed] = {}
     again: dict[bytes, Hashed] = {}
     repeats: list[Repeat] = []
-    lasts: dict[bytes, int] = {}
+    kept: dict[bytes, tuple[int, int]] = {}
     for row, one in zip(rows, arrivals, strict=True):
         digest = row.sha256
-        last_us = lasts.get(digest) or _last_us(db, digest)
-        if last_us is None:
-            fresh[digest], lasts[digest] = row, row.received_us
+        times = kept.get(digest) or _kept_us(db, digest)
+        if times is None:
+            fresh[digest], kept[digest] = row, (row.received_us, row.received_us)
             continue
-        for said in map(hash_arrival, _again(one, last_us)):
+        first_us, last_us = times
+        for said in map(hash_arrival, _again(one, first_us, last_us)):
             again[said.sha256], last_us = said, row.received_us
-        lasts[digest] = last_us
+        kept[digest] = (first_us, last_us)
         repeats.append(Repeat(digest, last_us))
     return [*fresh.values(), *again.values()], repeats
 
 
-def _last_us(db: sqlite3.Connection, digest: bytes) -> int | None:
-    """Return when a message of this digest was last kept, None if it never was."""
-    row = db.execute(
-        "SELECT coalesce(r.last_us, m.received_us) FROM message m"
+def _kept_us(db: sqlite3.Connection, digest: bytes) -> tuple[int, int] | None:
+    """Return when a message of this digest was first and last kept, None if it never was."""
+    row: tuple[int, int] | None = db.execute(
+        "SELECT m.received_us, coalesce(r.last_us, m.received_us) FROM message m"
         " LEFT JOIN repeat r ON r.message = m.id WHERE m.sha256 = ?",
         (digest,),
     ).fetchone()
-    return None if row is None else int(row[0])
+    return row
 
 
-def _again(one: Arrival, last_us: int) -> list[Arrival]:
-    """Return what is kept of a repeat that may be news, where the last one was at `last_us`."""
+def _again(one: Arrival, first_us: int, last_us: int) -> list[Arrival]:
+    """Return what is kept of a repeat that may be news: it was kept at these times.
+
+    One that was received when the first was is the first: a recording that is replayed twice.
+    """
     is_late = abs(one.received_us - last_us) >= AGAIN_US
-    if one.is_dup or not is_late or one.topic in OWN_TOPICS:
+    if one.is_dup or not is_late or one.received_us == first_us or one.topic in OWN_TOPICS:
         return []
     if len(one.payload) > AGAIN_BYTES_MAX:
         return []

@@ -13,7 +13,7 @@ With a topic around it, a message says where and when it was received:
 
 `payload` is JSON, of which the very bytes are taken, or a text, which is taken as it is;
 `payload_base64` holds other bytes. Without one, the topic is `replay/` and the file's name, and
-the time of receipt is now.
+the time of receipt is now; what says no time and was replayed before is a repeat.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -76,7 +76,7 @@ def parse_recording(name: str, data: bytes, now_us: int) -> list[Arrival]:
     lines = [(n, line.strip()) for n, line in enumerate(data.split(b"\n"), start=1)]
     if any(_stands_alone(line) for _, line in lines):
         return [_parse_one(line, source, n) for n, line in lines if line]
-    return [Arrival(source.topic, data, now_us)]
+    return [Arrival(source.topic, data, now_us, is_dup=True)]
 
 
 def format_recorded(topic: str, payload: bytes, received_us: int) -> bytes:
@@ -123,10 +123,10 @@ def _parse_one(data: bytes, source: _Source, number: int) -> Arrival:
         try:
             wrapped = msgspec.json.decode(data, type=_Wrapped)
         except (ValueError, RecursionError):
-            return Arrival(source.topic, data, source.now_us)
+            return Arrival(source.topic, data, source.now_us, is_dup=True)
         if wrapped.is_whole:
             return _unwrap(wrapped, source, number)
-    return Arrival(source.topic, data, source.now_us)
+    return Arrival(source.topic, data, source.now_us, is_dup=True)
 
 
 def _unwrap(wrapped: _Wrapped, source: _Source, number: int) -> Arrival:
@@ -138,7 +138,8 @@ def _unwrap(wrapped: _Wrapped, source: _Source, number: int) -> Arrival:
     if bytes(wrapped.time):
         at = parse_optional_instant(msgspec.json.decode(wrapped.time), f"{where}: time")
     payload = _payload(wrapped, where)
-    return Arrival(wrapped.topic, payload, source.now_us if at is None else at)
+    received_us = source.now_us if at is None else at
+    return Arrival(wrapped.topic, payload, received_us, is_dup=at is None)
 
 
 def _payload(wrapped: _Wrapped, where: str) -> bytes:

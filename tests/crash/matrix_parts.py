@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.database import SpoolError, open_reader
 from ingest.inboxrows import FILE as INBOX_FILE
+from ingest.inboxrows import VERSION as INBOX_VERSION
 from ledger.disclosure import decode_event, shown_parts
 from ledger.epcis.parts import join_parts
 from tests.crash.marked_gateway import read_marks
@@ -75,7 +76,7 @@ class Publisher(threading.Thread):
     def _kept(self) -> int:
         """Return how much is in the inbox, with a few messages of the gateway's own."""
         try:
-            db = open_reader(self._folder / INBOX_FILE)
+            db = open_reader(self._folder / INBOX_FILE, INBOX_VERSION)
         except SpoolError:
             return 0
         try:

@@ -152,3 +152,11 @@ def test_what_came_again_is_recorded_as_it_came(inbox: Inbox, tmp_path: Path) ->
     assert _capture_inbox(tmp_path, tmp_path / "r.ndjson", 0) == 2
     found = parse_recording("r.ndjson", (tmp_path / "r.ndjson").read_bytes(), 0)
     assert found == [came(f'["{hex_of(1)}"]'.encode(), n) for n in (0, 100)]
+
+
+def test_a_recording_that_is_replayed_twice_changes_nothing(inbox: Inbox) -> None:
+    arrivals = [came([hex_of(1)], 100 * n) for n in range(4)]
+    first = kept(inbox, arrivals)
+    assert kept(inbox, arrivals) == first
+    assert inbox.keep(arrivals).repeats == 4
+    assert inbox.load_after(0, 100) == first
