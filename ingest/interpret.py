@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Literal
 
 from ingest.drafts import Event, Unresolved
+from ingest.packing import Packed
 from ingest.plan import (
     AggregationEmit,
     ObjectEmit,
@@ -78,8 +79,8 @@ def interpret_pass(
     unresolved: list[Unresolved] = []
     unknown_way = False
     for emit in station.emits:
-        if isinstance(emit, TransformationEmit):
-            continue
+        if isinstance(emit, TransformationEmit) or getattr(emit, "packing", None) is not None:
+            continue  # made by batches, and by `packed_events`
         if emit.when.way is not None and emit.when.way != course.way:
             unknown_way = unknown_way or course.way is None
             continue
@@ -109,6 +110,17 @@ def _report(when: When, epcs: list[str], course: Course) -> list[str]:
             return [epc for epc in epcs if epc not in course.before]
         case "deletions":
             return sorted(course.before.difference(epcs))
+
+
+def packed_events(
+    station: Station, emit: AggregationEmit, packed: Iterable[Packed]
+) -> list[Event]:
+    """Return the aggregations of cases that were packed one after the other."""
+    return [
+        _event(emit.type, station, one.at_us, emit.why)
+        | {"action": emit.action, "parentID": one.parent, "childEPCs": one.children}
+        for one in packed
+    ]
 
 
 def unresolved_pass(station: Station, one: Pass, why: str, epcs: Sequence[str]) -> Unresolved:

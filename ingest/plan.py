@@ -64,10 +64,19 @@ class ObjectEmit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackingRule:
+    """A case is scanned, then its items, no further apart than the pause; so many, if not 0."""
+
+    pause_us: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AggregationEmit:
     """An AggregationEvent or AssociationEvent: `parent` holds, or held, `children`.
 
-    `children` of None says with DELETE that all children are out.
+    `children` of None says with DELETE that all children are out. With `packing` the order of
+    the reads tells which children are in which parent (`ingest.packing`).
     """
 
     type: Literal["AggregationEvent", "AssociationEvent"]
@@ -76,6 +85,7 @@ class AggregationEmit:
     parent: tuple[str, ...]
     children: tuple[str, ...] | None
     when: When = When()
+    packing: PackingRule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

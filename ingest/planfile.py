@@ -44,9 +44,10 @@ from ingest.plan import (
     Station,
     TransactionEmit,
     TransformationEmit,
+    When,
     Why,
 )
-from ingest.planfilters import check_station, parse_filters, parse_when
+from ingest.planfilters import check_station, parse_filters, parse_packing, parse_when
 from ingest.planreaders import parse_keys, parse_reader, parse_topics
 from ingest.readers.fields import ANTENNA_MAX
 from ingest.tomltable import Table, parse_toml
@@ -237,13 +238,18 @@ def _parse_aggregation(table: Table, kind: str) -> AggregationEmit:
         table.optional_text("children")
         if action == "ADD":
             raise table.error("children", "is missing; say what goes into the parent")
+    packing = parse_packing(table)
+    when = parse_when(table)
+    if packing is not None and (action != "ADD" or when != When()):
+        raise table.error("packing", "goes with the action ADD alone, without way and report")
     return AggregationEmit(
         type="AggregationEvent" if kind == "aggregation" else "AssociationEvent",
         why=_why(table),
         action=action,
         parent=_patterns(table, "parent", None),
         children=children,
-        when=parse_when(table),
+        when=when,
+        packing=packing,
     )
 
 

@@ -15,7 +15,7 @@ Pure: no I/O, no clock, no randomness.
 
 from dataclasses import dataclass
 
-from ingest.plan import DirectionRule, Station, TriggerRule, When
+from ingest.plan import DirectionRule, PackingRule, Station, TriggerRule, When
 from ingest.readers.fields import ANTENNA_MAX
 from ingest.tomltable import Table
 from ledger.gs1.epc import matches_pattern
@@ -26,6 +26,8 @@ _WAY_PERCENT, _WAY_BOUNDS = 60, (51, 100)
 _WINDOW_S, _WINDOW_BOUNDS = 30, (1, 86_400)
 _CYCLE_BOUNDS = (0, 86_400_000)
 _NO_LEVEL = -1_000
+_PAUSE_S, _PAUSE_BOUNDS = 60, (1, 86_400)
+_COUNT_BOUNDS = (0, 1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,20 @@ def parse_when(table: Table) -> When:
             return When(report=report)
 
 
+def parse_packing(table: Table) -> PackingRule | None:
+    """Return how cases are packed one after the other, None where they are not."""
+    if not table.has("packing"):
+        table.mapping("packing")
+        return None
+    one = table.table("packing")
+    rule = PackingRule(
+        pause_us=one.number("pause_s", _PAUSE_S, _PAUSE_BOUNDS) * 1_000_000,
+        count=one.number("count", 0, _COUNT_BOUNDS),
+    )
+    one.close()
+    return rule
+
+
 def check_station(table: Table, station: Station) -> None:
     """Raise `ParseError` where an emit asks for a way that the station cannot tell."""
     for n, emit in enumerate(station.emits, start=1):
@@ -88,6 +104,9 @@ def check_station(table: Table, station: Station) -> None:
         if when is not None and when.way is not None and station.direction is None:
             why = f"is missing; the emit number {n} asks for the way {when.way!r}"
             raise table.error("direction", why)
+    packers = [one for one in station.emits if getattr(one, "packing", None) is not None]
+    if len(packers) > 1:
+        raise table.error("packing", "may be in one emit of a station")
 
 
 def _patterns(table: Table, key: str) -> tuple[str, ...]:

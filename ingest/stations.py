@@ -32,9 +32,11 @@ from ingest.interpret import (
     interpret_lot,
     interpret_pass,
     match_any,
+    packed_events,
     unresolved_pass,
 )
-from ingest.plan import Station
+from ingest.packing import PackState, pack
+from ingest.plan import AggregationEmit, Station
 from ingest.reads import (
     BatchEnded,
     BatchStarted,
@@ -61,6 +63,7 @@ class StationState:
     window_end_us: int = 0
     before: Before = field(default_factory=Before)
     over: list[OverBatch] = field(default_factory=list)
+    packing: PackState = field(default_factory=PackState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,23 @@ def _end_passes(
             clock = describe_clock(one) if one.error_us else None
             cited = Cited(one.messages, untimed=one.untimed, clock=clock)
             _add(station, state, events, cited, outcome)
+        _pack(station, state, one, outcome)
+
+
+def _pack(station: Station, state: StationState, one: Pass, outcome: Outcome) -> None:
+    """Make events of the cases that were packed in a pass, where the station packs so."""
+    emit = next((e for e in station.emits if getattr(e, "packing", None) is not None), None)
+    if not isinstance(emit, AggregationEmit) or emit.packing is None:
+        return
+    packed, wrong = pack(state.packing, emit, emit.packing, one)
+    outcome.unresolved += [
+        unresolved_pass(station, one, f"packing: {why}", epcs) for why, epcs in wrong.items()
+    ]
+    if packed:
+        clock = describe_clock(one) if one.error_us else {}
+        clock.pop("told", None)  # is of the last read of the pass; each case has its own time
+        cited = Cited(one.messages, untimed=one.untimed, clock=clock or None)
+        _add(station, state, packed_events(station, emit, packed), cited, outcome)
 
 
 def _tell_strays(station: Station, one: Pass, outcome: Outcome) -> None:
