@@ -14,6 +14,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from device_sim.losses import Losses
 from device_sim.scenario import FaultTable
 from device_sim.world import Message, Note, Pass, Visit
 
@@ -43,11 +44,12 @@ class Label:
 
 
 class FaultBook:
-    """The labels of a run as it is played, one for each fault that happened."""
+    """The labels of a run as it is played, one for each fault that happened, and the losses."""
 
     def __init__(self) -> None:
         self.labels: dict[int, Label] = {}
         self.missed: list[Missed] = []
+        self.losses = Losses()
         self._marks: dict[tuple[str, str, int], int] = {}
 
     def label(
@@ -76,6 +78,7 @@ class FaultBook:
     def absorb(self, other: "FaultBook") -> None:
         """Take over labels of the same run, made elsewhere."""
         self.missed += other.missed
+        self.losses.absorb(other.losses)
         for number, label in other.labels.items():
             own = self.labels.setdefault(number, label)
             own.from_us = min(own.from_us, label.from_us)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from device_sim.loggers import GROUP
 from device_sim.scenario import ProductTable, Scenario
 from device_sim.sparkplug import NAMESPACE
-from device_sim.world import Party, Site, Station, Vehicle, World
+from device_sim.world import SECOND_US, Party, Site, Station, Vehicle, World
 
 GAP_MS = 3_000
 IDLE_S = 5
@@ -44,6 +44,9 @@ def format_plan(scenario: Scenario, world: World) -> str:
     for station in world.stations.values():
         blocks.append(_station(scenario, station))
         blocks += [["[[station.emit]]", *emit] for emit in _emits(scenario, world, station)]
+    blocks += [
+        _reader(one) for one in world.stations.values() if one.numbered or one.heartbeat_us
+    ]
     blocks += [_sensor(one) for one in world.vehicles.values()]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -69,6 +72,15 @@ def _station(scenario: Scenario, station: Station) -> list[str]:
     if station.does not in {"depart", "load", "despatch"} and not leaves:
         lines.append(_line("biz_location", station.site.sgln))
     return lines
+
+
+def _reader(station: Station) -> list[str]:
+    """Return what is expected of a reader, so that its silence and its losses show."""
+    topics = [f"{station.topic}/reader"]  # what a line controller says is not its own
+    lines = ["[[reader]]", _line("name", station.name), _line("topics", topics)]
+    if station.heartbeat_us:
+        lines.append(f"heartbeat_s = {station.heartbeat_us // SECOND_US}")
+    return [*lines, "numbered = true"] if station.numbered else lines
 
 
 def _sensor(vehicle: Vehicle) -> list[str]:

@@ -16,6 +16,7 @@ from zlib import crc32
 
 from device_sim.chain import play_chain
 from device_sim.faults import FaultBook
+from device_sim.heartbeats import Beat
 from device_sim.loggerfaults import LoggerFaults
 from device_sim.paperfaults import PaperFaults
 from device_sim.plan import format_plan
@@ -23,10 +24,10 @@ from device_sim.readerfaults import ReaderFaults
 from device_sim.scenario import Scenario, build_world
 from device_sim.signing import ORIGIN, Device, Signing, devices
 from device_sim.truth import Told, tell_truth
-from device_sim.world import Message, Note, Party, Pass, World
+from device_sim.world import HOUR_US, MINUTE_US, Message, Note, Party, Pass, World
 
-# What makes messages: a pass, a note, or the trip of that number.
-_Source = Pass | Note | int
+# What makes messages: a pass, a note, a heartbeat that is due, or the trip of that number.
+_Source = Pass | Note | Beat | int
 # A message with its time, the number of its source, and its number in there.
 Ordered = tuple[int, int, int, Message]
 # What a run labelled so far, and how many reads its messages tell.
@@ -75,6 +76,7 @@ class Performance:
         self.origin = origin
         signing = Signing(seed, origin)
         self.world = build_world(scenario)
+        self._together = _together(scenario)
         self._book = FaultBook()
         self._story = play_chain(scenario, self.world, seed, self._book)
         self._loggers = LoggerFaults(scenario, self._story, seed, self._book)
@@ -116,13 +118,14 @@ class Performance:
     def ordered(self, shard: int = 0, shards: int = 1) -> Iterator[Ordered]:
         """Yield the messages of one of several shards in order, each with its place in it.
 
-        What one station hears, one vehicle samples, stays in one shard. Sources are taken
+        What one station hears, one vehicle samples, stays in one shard; a station that hears
+        what crosses the one next door counts both, and they stay together. Sources are taken
         in order of their start, and nothing is sent before its source starts: what is due
         before the next source starts can go.
         """
         due: list[Ordered] = []
         for number, (start_us, source) in enumerate(self._sources()):
-            if shards > 1 and crc32(_place_of(source)) % shards != shard:
+            if shards > 1 and crc32(self._place_of(source)) % shards != shard:
                 continue
             while due and due[0][0] < start_us:
                 yield heappop(due)
@@ -153,20 +156,52 @@ class Performance:
         sources: list[tuple[int, _Source]] = [(one.start_us, one) for one in story.passes]
         sources += [(one.time_us, one) for one in story.notes]
         sources += [(trip.start_us, n) for n, trip in enumerate(story.trips)]
+        last_us = max(one[0] for one in sources)
+        sources += [(one.time_us, one) for one in self._beats(last_us)]
         sources.sort(key=lambda one: one[0])
         return sources
+
+    def _beats(self, last_us: int) -> Iterator[Beat]:
+        """Yield the heartbeats of each reader, from the first midnight to past `last_us`.
+
+        No fault holds anything back for longer than they go on.
+        """
+        held_us = {"offline": 0, "replayed": 0}
+        for one in self.scenario.fault:
+            longest_us = max(one.minutes * MINUTE_US, one.hours * HOUR_US)
+            held_us |= {one.kind: longest_us} if one.kind in held_us else {}
+        until_us = last_us + max(held_us.values()) + HOUR_US
+        for station in self.world.stations.values():
+            every_us = station.heartbeat_us
+            if every_us:
+                times = range(self.scenario.start_us, until_us, every_us)
+                yield from (Beat(station, at_us) for at_us in times)
+
+    def _place_of(self, source: _Source) -> bytes:
+        if isinstance(source, int):
+            return b"trips"
+        return self._together.get(source.station.name, source.station.name).encode()
 
     def _messages_of(self, source: _Source) -> Iterable[Message]:
         match source:
             case Pass():
                 return [one.message for one in self._readers.hear(source)]
+            case Beat():
+                return [one.message for one in self._readers.beat(source)]
             case Note():
                 return self._papers.messages(source)
             case _:
                 return self._loggers.messages(source)
 
 
-def _place_of(source: _Source) -> bytes:
-    if isinstance(source, int):
-        return b"trips"
-    return source.station.name.encode()
+def _together(scenario: Scenario) -> dict[str, str]:
+    """Return one name for the stations that hear each other's strays, by station."""
+    names: dict[str, str] = {}
+    for fault in scenario.fault:
+        if fault.kind == "stray":
+            old = [names.get(one or "", one or "") for one in (fault.station, fault.by)]
+            for one, name in [*names.items(), *((one, one) for one in old)]:
+                if name in old:
+                    names[one] = min(old)
+            names |= dict.fromkeys((fault.station or "", fault.by or ""), min(old))
+    return names

@@ -7,6 +7,10 @@
 * `clock_skew`, `clock_drift`, `clock_step`, `no_clock`: the reader's clock is wrong by
   `seconds`, by `ppm` more and more, from a pass on, or starts in 1970
 * `offline`: for a while nothing gets out; then it is sent, at most `rate` messages a second
+* `cut_off`: for a while nothing gets out, and nothing of it is ever sent
+* `lost_messages`, `reader_drops`: messages in the middle of a pass never come, lost by the
+  network or thrown away by the reader, which says so in its next heartbeat
+* `out_of_order`: messages in the middle of a pass come `seconds` later than they were written
 * `duplicate_burst`, `replayed`: the last messages of a pass again, soon or `hours` later
 * `truncated`, `tampered`, `poison`: messages cut off, changed on the way, or garbage
 * `forged`: messages about items that were elsewhere
@@ -14,28 +18,30 @@
 
 Every fault begins with pass number `pass` of its station and never happens if there is none.
 A tag that was heard, but only in reads or messages that a fault swallowed, is labelled as
-missed.
+missed. What of it leaves a gap that whoever listens can know of is noted in the book's losses.
 
 Pure: no I/O, no clock, no randomness.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from device_sim.chance import Stream, draw_bytes
 from device_sim.chronicle import STAY_US, Story
 from device_sim.faults import FaultBook, Missed
+from device_sim.heartbeats import SAYS_DROPS, Beat, beat_packet
 from device_sim.radio import DEAFNESS, hear_pass
-from device_sim.readers import Packet, Tell, station_packets
+from device_sim.readers import Mark, Packet, Tell, station_packets
 from device_sim.scenario import FAULT_KEYS, FaultTable, Scenario
 from device_sim.signing import Signing
+from device_sim.spoiling import again, cut, poison, tamper
 from device_sim.tags import Epc, raw_tag, worn
+from device_sim.uplinks import AWAY, UPLINK, Active, Uplinks, things_of
 from device_sim.world import (
     HOUR_US,
     MILLISECOND_US,
     MINUTE_US,
     SECOND_US,
-    Message,
     Pass,
     Read,
     Station,
@@ -49,24 +55,9 @@ FORGED_AFTER_US = 10 * SECOND_US
 BOOT_US = parse_time("1970-01-01T00:00:40Z")
 FOREVER_US = 1 << 62
 STRAY_RSSI_CDBM = -7_200
-POISON = (
-    b"\xff\xfe\x00\x01", b'{"tagInventoryEvent":', b"[" * 200, b"null", b"",
-    b'{"eventType":"tagInventory","tagInventoryEvent":{"epcHex":"ZZZZ","epc":"?"}}',
-)  # fmt: skip
-_LASTING = {"antenna_failure", "reboot", "offline", "no_clock"}
+_LASTING = {"antenna_failure", "reboot", "offline", "cut_off", "no_clock"}
 _ALWAYS = {"clock_skew", "clock_drift", "stray"}
 _CLOCKS = {"clock_skew", "clock_drift", "clock_step", "no_clock"}
-
-
-@dataclass(slots=True)
-class _Active:
-    """A fault that happens: from when to when, and how many messages wait after it."""
-
-    number: int
-    fault: FaultTable
-    from_us: int
-    to_us: int
-    waiting: int = field(default=0)
 
 
 class ReaderFaults:
@@ -88,9 +79,10 @@ class ReaderFaults:
         self.seed = seed
         self.book = book
         self.reads = 0
+        self.uplinks = Uplinks(book)
         starts = {(one.station.name, one.number): one for one in story.passes}
-        self._at: dict[str, list[_Active]] = {}
-        self._next_door: dict[str, list[_Active]] = {}
+        self._at: dict[str, list[Active]] = {}
+        self._next_door: dict[str, list[Active]] = {}
         for number, fault in enumerate(scenario.fault):
             active = _activate(number, fault, starts, scenario.start_us)
             if active is not None:
@@ -109,15 +101,20 @@ class ReaderFaults:
             for one in self._at.get(crossing.station.name, ())
             if one.from_us < crossing.end_us and crossing.start_us < one.to_us
         ]
+        clock, meter = self._clock(active), self.uplinks.meter(crossing.station)
+        before = meter.mark(crossing.start_us)
         for one in active:
-            reads = self._change_reads(one, crossing, reads)
-        clock = self._clock(active)
+            self.uplinks.begin(one, crossing.station)
+            reads = self._change_reads(one, crossing, reads, before)
         if crossing.station.reader == "signed":
             packets = self.signing.sign_pass(crossing.station, reads, clock)
         else:
-            packets = station_packets(crossing.station, reads, clock)
+            mark = meter.mark(crossing.start_us)
+            packets = station_packets(crossing.station, reads, clock, mark)
+            meter.take(packets)
         for one in active:
             packets = self._change_packets(one, crossing, packets)
+        self.uplinks.note(crossing.station, packets)
         self.book.missed += unheard
         if active:
             self.book.missed += self._swallowed(crossing, epcs, packets, active)
@@ -125,6 +122,28 @@ class ReaderFaults:
         if marked is not None:
             self.book.touch(marked, (one.message for one in packets))
         packets += self._stray(crossing)
+        return packets
+
+    def beat(self, beat: Beat) -> list[Packet]:
+        """Return what is sent because a heartbeat is due: nothing where the reader is off."""
+        station = beat.station
+        active = [
+            one
+            for one in self._at.get(station.name, ())
+            if one.from_us <= beat.time_us < one.to_us
+        ]
+        for one in active:
+            self.uplinks.begin(one, station)
+        if any(one.fault.kind == "reboot" for one in active):
+            return []
+        packets = [beat_packet(beat, self.uplinks.meter(station), self._clock(active))]
+        for one in active:
+            if one.fault.kind in AWAY:
+                packets = self.uplinks.change(one, station, packets)
+        self.uplinks.note(station, packets)
+        if station.reader in SAYS_DROPS:
+            for packet in packets:
+                self.book.losses.told(station, packet.message.time_us)
         return packets
 
     def _unheard(self, crossing: Pass) -> list[Missed]:
@@ -145,15 +164,20 @@ class ReaderFaults:
         crossing: Pass,
         unheard: set[Epc],
         packets: Iterable[Packet],
-        active: Sequence[_Active],
+        active: Sequence[Active],
     ) -> Iterator[Missed]:
         told = {read.tag.epc for one in packets if one.readable for read in one.reads}
         for visit in crossing.visits:
             if visit.tag.epc not in told and visit.tag.epc not in unheard:
                 yield Missed(crossing, visit, active[0].fault.kind)
 
-    def _change_reads(self, one: _Active, crossing: Pass, reads: list[Read]) -> list[Read]:
-        """Return the reads that are left of a pass, and those that nobody made."""
+    def _change_reads(
+        self, one: Active, crossing: Pass, reads: list[Read], mark: Mark
+    ) -> list[Read]:
+        """Return the reads that are left of a pass, and those that nobody made.
+
+        `mark` is how far the reader had counted before.
+        """
         fault, span = one.fault, (one.from_us, one.to_us)
         lost: list[Read] = []
         if fault.kind in {"antenna_failure", "reboot"}:
@@ -172,14 +196,16 @@ class ReaderFaults:
             gone = set(lost)
             self.book.label(one.number, fault, span, (read.tag.epc for read in lost))
             if crossing.station.reader != "signed":  # what it would have signed is nowhere
-                unsent = station_packets(crossing.station, reads)
+                unsent = station_packets(crossing.station, reads, mark=one.mark or mark)
+                if fault.kind == "reboot" and unsent[-1].numbers:
+                    one.mark = replace(mark, number=unsent[-1].numbers.stop)
                 self.book.touch(
                     one.number, (p.message for p in unsent if not gone.isdisjoint(p.reads))
                 )
             return [read for read in reads if read not in gone]
         return reads
 
-    def _ghosts(self, one: _Active, crossing: Pass) -> list[Read]:
+    def _ghosts(self, one: Active, crossing: Pass) -> list[Read]:
         ghosts = []
         length_ms = (crossing.end_us - crossing.start_us) // MILLISECOND_US
         for n in range(one.fault.count):
@@ -191,7 +217,7 @@ class ReaderFaults:
             ghosts.append(Read(tag, time_us, 1, STRAY_RSSI_CDBM, 0, 865_700))
         return ghosts
 
-    def _clock(self, active: Iterable[_Active]) -> Tell | None:
+    def _clock(self, active: Iterable[Active]) -> Tell | None:
         wrong = [one for one in active if one.fault.kind in _CLOCKS]
         if not wrong:
             return None
@@ -205,20 +231,20 @@ class ReaderFaults:
         return tell
 
     def _change_packets(
-        self, one: _Active, crossing: Pass, packets: list[Packet]
+        self, one: Active, crossing: Pass, packets: list[Packet]
     ) -> list[Packet]:
         """Return the packets that are sent in place of these."""
         fault, span = one.fault, (crossing.start_us, crossing.end_us)
         if fault.kind in _CLOCKS:
-            self.book.label(one.number, fault, span, _things(packets))
+            self.book.label(one.number, fault, span, things_of(packets))
             self.book.touch(one.number, (packet.message for packet in packets))
             return packets
         if fault.kind == "ghost":
             haunted = [each for each in packets if any(map(_is_ghost, each.reads))]
             self.book.touch(one.number, (packet.message for packet in haunted))
             return packets
-        if fault.kind == "offline":
-            return self._backfill(one, packets)
+        if fault.kind in UPLINK:
+            return self.uplinks.change(one, crossing.station, packets)
         picked = packets[-fault.messages :]
         made: list[Packet] = []
         match fault.kind:
@@ -226,15 +252,17 @@ class ReaderFaults:
                 after_us = RESEND_AFTER_US
                 if fault.kind == "replayed":
                     after_us = fault.hours * HOUR_US
-                made = _again(picked, crossing.end_us + after_us)
+                made = again(picked, crossing.end_us + after_us)
                 packets = [*packets, *made]
             case "truncated" | "tampered":
-                spoil = _cut if fault.kind == "truncated" else _tamper
+                spoil = cut if fault.kind == "truncated" else tamper
                 made = [spoil(packet) for packet in picked]
                 packets = [*packets[: len(packets) - len(picked)], *made]
+                self.uplinks.note_spoilt(one, crossing.station, picked, made)
             case "poison":
-                made = _poison(crossing, fault.messages)
+                made = poison(crossing, fault.messages)
                 packets = [*packets, *made]
+                self.uplinks.note_spoilt(one, crossing.station, made, made)
             case "forged" | "stolen_key":
                 made = self._forge(one, crossing)
                 packets = [*packets, *made]
@@ -242,26 +270,11 @@ class ReaderFaults:
                 return packets
         if made:
             times = [packet.message.time_us for packet in made]
-            self.book.label(one.number, fault, (min(times), max(times)), _things(made))
+            self.book.label(one.number, fault, (min(times), max(times)), things_of(made))
             self.book.touch(one.number, (packet.message for packet in made))
         return packets
 
-    def _backfill(self, one: _Active, packets: Iterable[Packet]) -> list[Packet]:
-        """Hold back what would be sent while the reader is offline, and send it after."""
-        sent, held = [], []
-        for packet in packets:
-            if one.from_us <= packet.message.time_us < one.to_us:
-                late_us = one.to_us + one.waiting * SECOND_US // one.fault.rate
-                one.waiting += 1
-                held.append(replace(packet, message=_at(packet.message, late_us)))
-            else:
-                sent.append(packet)
-        if held:
-            self.book.label(one.number, one.fault, (one.from_us, one.to_us), _things(held))
-            self.book.touch(one.number, (packet.message for packet in held))
-        return [*sent, *held]
-
-    def _forge(self, one: _Active, crossing: Pass) -> list[Packet]:
+    def _forge(self, one: Active, crossing: Pass) -> list[Packet]:
         """Return messages of a pass that never was, with items that are elsewhere."""
         start_us = crossing.end_us + FORGED_AFTER_US
         absent = [
@@ -282,7 +295,10 @@ class ReaderFaults:
             return self.signing.steal_pass(station, reads)
         if station.reader == "signed":
             return self.signing.forge_pass(station, reads, one.number)
-        return station_packets(station, reads)
+        mark = self.uplinks.meter(station).mark(
+            start_us
+        )  # whoever forges listens, and counts on
+        return station_packets(station, reads, mark=mark)
 
     def _stray(self, crossing: Pass) -> list[Packet]:
         """Return what readers next door hear of a pass."""
@@ -291,14 +307,17 @@ class ReaderFaults:
             station = self.world.stations[one.fault.station or ""]
             reads = sorted(self._leak(one, crossing, station), key=lambda read: read.time_us)
             if reads:
-                made = station_packets(station, reads)
+                meter = self.uplinks.meter(station)
+                made = station_packets(station, reads, mark=meter.mark(reads[0].time_us))
+                meter.take(made)
+                self.uplinks.note(station, made)
                 span = (reads[0].time_us, reads[-1].time_us)
-                self.book.label(one.number, one.fault, span, _things(made))
+                self.book.label(one.number, one.fault, span, things_of(made))
                 self.book.touch(one.number, (packet.message for packet in made))
                 packets += made
         return packets
 
-    def _leak(self, one: _Active, crossing: Pass, station: Station) -> Iterator[Read]:
+    def _leak(self, one: Active, crossing: Pass, station: Station) -> Iterator[Read]:
         for visit in crossing.visits:
             name = ("stray", station.name, crossing.station.name, crossing.number)
             stream = Stream(self.seed, *name, visit.tag.epc)
@@ -312,12 +331,12 @@ class ReaderFaults:
 
 def _activate(
     number: int, fault: FaultTable, passes: Mapping[tuple[str, int], Pass], start_us: int
-) -> _Active | None:
+) -> Active | None:
     """Return the fault with its time, or None if it is another room's or never happens."""
     if "station" not in FAULT_KEYS[fault.kind] or fault.kind in {"clone", "fakes", "tag_swap"}:
         return None
     if fault.kind in _ALWAYS:
-        return _Active(number, fault, start_us, FOREVER_US)
+        return Active(number, fault, start_us, FOREVER_US)
     crossing = passes.get((fault.station or "", fault.number))
     if crossing is None:
         return None
@@ -326,10 +345,10 @@ def _activate(
         to_us = crossing.start_us + fault.minutes * MINUTE_US
     elif fault.kind == "clock_step":
         to_us = FOREVER_US
-    return _Active(number, fault, crossing.start_us, to_us)
+    return Active(number, fault, crossing.start_us, to_us)
 
 
-def _shift(one: _Active, time_us: int) -> int:
+def _shift(one: Active, time_us: int) -> int:
     """Return what a wrong clock shows at `time_us`, in whole milliseconds."""
     match one.fault.kind:
         case "clock_drift":
@@ -343,50 +362,3 @@ def _shift(one: _Active, time_us: int) -> int:
 
 def _is_ghost(read: Read) -> bool:
     return read.tag.epc.startswith("urn:epc:raw:")
-
-
-def _things(packets: Iterable[Packet]) -> list[Epc]:
-    return list(dict.fromkeys(read.tag.epc for one in packets for read in one.reads))
-
-
-def _at(message: Message, time_us: int) -> Message:
-    return Message(time_us, message.topic, message.payload)
-
-
-def _again(packets: Sequence[Packet], from_us: int) -> list[Packet]:
-    return [
-        Packet(_at(one.message, from_us + n * MILLISECOND_US), one.reads)
-        for n, one in enumerate(packets)
-    ]
-
-
-def _cut(packet: Packet) -> Packet:
-    payload = packet.message.payload
-    cut = replace(packet.message, payload=payload[: len(payload) // 2])
-    return Packet(cut, packet.reads, readable=False)
-
-
-def _tamper(packet: Packet) -> Packet:
-    """Return the packet with the last digit of each tag's EPC in hex changed."""
-    payload = packet.message.payload
-    if packet.message.topic.endswith("/signed"):
-        middle = len(payload) // 2
-        letter = b"A" if payload[middle : middle + 1] != b"A" else b"B"
-        spoilt = payload[:middle] + letter + payload[middle + 1 :]
-        return Packet(replace(packet.message, payload=spoilt), packet.reads, readable=False)
-    for tag in {read.tag for read in packet.reads}:
-        for memory in (tag.memory, tag.memory.lower()):
-            other = memory[:-1] + format(int(memory[-1], 16) ^ 1, "x").upper()
-            other = other if memory.isupper() else other.lower()
-            payload = payload.replace(memory.encode(), other.encode())
-    return Packet(replace(packet.message, payload=payload), packet.reads, readable=False)
-
-
-def _poison(crossing: Pass, count: int) -> list[Packet]:
-    topic = f"{crossing.station.topic}/reader"
-    return [
-        Packet(
-            Message(crossing.start_us + n * MILLISECOND_US, topic, POISON[n % len(POISON)]), ()
-        )
-        for n in range(count)
-    ]

@@ -6,13 +6,16 @@ Written from the vendors' formats and from nobody's parser, one function a famil
   hex, `peakRssiCdbm` in 1/100 dBm, `frequency` in kHz, `phaseAngle` in degrees.
 * `zebra`: FX series, IoT connector, batching on. Arrays of events of half a second each,
   `idHex` in lower case, `peakRssi` in whole dBm, `channel` in MHz, CRC-16 over PC and EPC,
-  time zone `+0000`. `zebra-single` is the same event without an array (batching off).
+  time zone `+0000`, `eventNum` counting the reader's tag events since it started.
+  `zebra-single` is the same event without an array (batching off).
 * `zebra-handheld`: RFD40 sled, dataEVT: up to 20 tags of one second in `tagData`, each with
   EPC, TID, `seenCount`; the envelope's time in whole seconds holds for all of them.
 * `smartreader`: SmartReader on an Impinj reader. An envelope with the reader's name and MAC
   and `tag_reads` of a second, times in microseconds of ISO 8601.
 * `llrp`: an LLRP client that puts each RO_ACCESS_REPORT on MQTT: `TagReportData` with the
   parameter names of LLRP 1.1 (section 14.2.3), times in microseconds since 1970 UTC.
+* `json`: a small program on a reader that publishes plain JSON: its name, its `boot`, a `seq`
+  that counts its messages in that boot, and the `reads` of a second.
 
 Where a reader tells its own time, it is the time of its clock, which a fault may have put
 wrong; a message's own time is when it is truly sent.
@@ -24,10 +27,12 @@ import json
 from base64 import b64encode
 from binascii import crc_hqx
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from hashlib import sha256
+from itertools import count
 
+from device_sim.losses import EVENTS
 from device_sim.tags import Tag
 from device_sim.world import (
     MILLISECOND_US,
@@ -55,9 +60,23 @@ class Packet:
     message: Message
     reads: Sequence[Read]
     readable: bool = True
+    numbers: range = range(0)
+    """The event numbers that it tells, counted in its reader's `boot` by `counter`."""
+    boot: int = 0
+    counter: str = EVENTS
 
 
-_Payload = Callable[[Station, Sequence[Read]], bytes]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How far a reader has counted: its boot, its next event number, what it dropped."""
+
+    boot: int = 1
+    number: int = 1
+    dropped: int = 0
+
+
+_Payload = Callable[[Station, Sequence[Read], Mark], bytes]
+_START = Mark()
 
 
 def station_messages(
@@ -68,21 +87,27 @@ def station_messages(
 
 
 def station_packets(
-    station: Station, reads: Sequence[Read], clock: Tell | None = None
+    station: Station, reads: Sequence[Read], clock: Tell | None = None, mark: Mark = _START
 ) -> list[Packet]:
     """Return the messages of a reader, each with the reads that it tells.
 
-    `clock` turns an instant into what the reader's clock shows then.
+    `clock` turns an instant into what the reader's clock shows then; `mark` is how far the
+    reader has counted.
     """
     topic = f"{station.topic}/reader"
     windows, write = _FAMILIES[station.reader]
+    counts = _COUNTS.get(station.reader)
     packets = []
     for window in windows(reads):
         told = window
         if clock is not None:
             told = [one._replace(time_us=clock(one.time_us)) for one in window]
-        message = Message(window[-1].time_us, topic, write(station, told))
-        packets.append(Packet(message, window))
+        message = Message(window[-1].time_us, topic, write(station, told, mark))
+        numbers = range(0)
+        if counts is not None:
+            numbers = range(mark.number, mark.number + counts(window))
+            mark = replace(mark, number=numbers.stop)
+        packets.append(Packet(message, window, numbers=numbers, boot=mark.boot))
     return packets
 
 
@@ -98,7 +123,7 @@ def tag_chip(tag: Tag) -> str:
     return "E2801170" + sha256(own).hexdigest()[:16].upper()
 
 
-def _impinj(station: Station, reads: Sequence[Read]) -> bytes:
+def _impinj(station: Station, reads: Sequence[Read], _mark: Mark) -> bytes:
     (read,) = reads
     time = format_time(read.time_us)
     return (
@@ -120,11 +145,11 @@ def _impinj_tag(tag: Tag) -> str:
     )
 
 
-def _zebra_event(read: Read) -> str:
+def _zebra_event(read: Read, number: int) -> str:
     return (
         f'{{"data":{{{_zebra_tag(read.tag)},"antenna":{read.antenna},'
         f'"channel":{read.frequency_khz / 1000},'
-        f'"eventNum":{read.time_us // MILLISECOND_US % 1_000_000},"format":"epc",'
+        f'"eventNum":{number},"format":"epc",'
         f'"peakRssi":{read.rssi_cdbm // 100},"phase":{read.phase_cdeg / 100},"reads":1}},'
         f'"timestamp":"{format_time(read.time_us, "+0000")}","type":"CUSTOM"}}'
     )
@@ -137,16 +162,16 @@ def _zebra_tag(tag: Tag) -> str:
     return f'"CRC":"{crc:04x}","PC":"{tag.pc}","idHex":"{memory.lower()}"'
 
 
-def _zebra(_station: Station, reads: Sequence[Read]) -> bytes:
-    return f"[{','.join(map(_zebra_event, reads))}]".encode()
+def _zebra(_station: Station, reads: Sequence[Read], mark: Mark) -> bytes:
+    return f"[{','.join(map(_zebra_event, reads, count(mark.number)))}]".encode()
 
 
-def _zebra_single(_station: Station, reads: Sequence[Read]) -> bytes:
+def _zebra_single(_station: Station, reads: Sequence[Read], mark: Mark) -> bytes:
     (read,) = reads
-    return _zebra_event(read).encode()
+    return _zebra_event(read, mark.number).encode()
 
 
-def _zebra_handheld(_station: Station, reads: Sequence[Read]) -> bytes:
+def _zebra_handheld(_station: Station, reads: Sequence[Read], _mark: Mark) -> bytes:
     loudest: dict[str, Read] = {}
     counts: dict[str, int] = {}
     for read in reads:
@@ -168,7 +193,7 @@ def _zebra_handheld(_station: Station, reads: Sequence[Read]) -> bytes:
                   "data": {"tagData": tags}})  # fmt: skip
 
 
-def _smartreader(station: Station, reads: Sequence[Read]) -> bytes:
+def _smartreader(station: Station, reads: Sequence[Read], _mark: Mark) -> bytes:
     return _dump(
         {
             "reader_name": _hostname(station.name), "mac_address": _mac(station.name),
@@ -185,7 +210,7 @@ def _smartreader(station: Station, reads: Sequence[Read]) -> bytes:
     )  # fmt: skip
 
 
-def _llrp(station: Station, reads: Sequence[Read]) -> bytes:
+def _llrp(station: Station, reads: Sequence[Read], _mark: Mark) -> bytes:
     return _dump(
         {
             "reader": _hostname(station.name), "message": "RO_ACCESS_REPORT",
@@ -197,6 +222,22 @@ def _llrp(station: Station, reads: Sequence[Read]) -> bytes:
                     "ChannelIndex": 1 + (read.frequency_khz - 865_700) // 600,
                     "FirstSeenTimestampUTC": read.time_us,
                     "LastSeenTimestampUTC": read.time_us, "TagSeenCount": 1,
+                }
+                for read in reads
+            ],
+        }
+    )  # fmt: skip
+
+
+def _json(station: Station, reads: Sequence[Read], mark: Mark) -> bytes:
+    return _dump(
+        {
+            "reader": hostname(station), "boot": boot_name(station, mark.boot),
+            "seq": mark.number,
+            "reads": [
+                {
+                    "epc": read.tag.memory, "antenna": read.antenna,
+                    "rssi": read.rssi_cdbm / 100, "timestamp": format_time(read.time_us),
                 }
                 for read in reads
             ],
@@ -252,7 +293,26 @@ _FAMILIES: dict[
     "zebra-handheld": (_sweeps, _zebra_handheld),
     "smartreader": (_seconds, _smartreader),
     "llrp": (_seconds, _llrp),
+    "json": (_seconds, _json),
 }
+# How many event numbers a message takes, of the families that count.
+_COUNTS: dict[ReaderModel, Callable[[Sequence[Read]], int]] = {
+    "zebra": len,
+    "zebra-single": len,
+    "json": lambda _reads: 1,
+}
+COUNTING = frozenset(_COUNTS)
+"""The readers that number their events or messages."""
+
+
+def hostname(station: Station) -> str:
+    """Return the name by which a reader calls itself."""
+    return _hostname(station.name) if station.reader != "json" else station.spot
+
+
+def boot_name(station: Station, boot: int) -> str:
+    """Return how a reader calls the boot of that number."""
+    return sha256(f"{station.name} {boot}".encode()).hexdigest()[:8]
 
 
 @cache  # as many as there are readers

@@ -30,6 +30,7 @@ from msgspec import Meta, Struct
 
 from device_sim.tags import Material, TagForm, grai_tag
 from device_sim.world import (
+    SECOND_US,
     Does,
     Party,
     Probe,
@@ -52,7 +53,8 @@ FaultKind = Literal[
     "ghost", "antenna_failure", "clock_skew", "clock_drift", "clock_step", "no_clock", "reboot",
     "offline", "truncated", "poison", "tampered", "replayed", "forged", "late_document",
     "lost_document", "forged_document", "mass_imbalance", "clone", "fakes", "diversion",
-    "tag_swap", "stolen_key", "collusion",
+    "tag_swap", "stolen_key", "collusion", "lost_messages", "reader_drops", "cut_off",
+    "out_of_order",
 ]  # fmt: skip
 # The keys that name something of the scenario, which each kind needs.
 FAULT_KEYS: dict[FaultKind, tuple[str, ...]] = {
@@ -61,7 +63,8 @@ FAULT_KEYS: dict[FaultKind, tuple[str, ...]] = {
         (
             "duplicate_burst", "ghost", "antenna_failure", "clock_skew", "clock_drift",
             "clock_step", "no_clock", "reboot", "offline", "truncated", "poison", "tampered",
-            "replayed", "forged", "stolen_key", "clone", "fakes", "tag_swap",
+            "replayed", "forged", "stolen_key", "clone", "fakes", "tag_swap", "lost_messages",
+            "reader_drops", "cut_off", "out_of_order",
         ),
         ("station",),
     ),
@@ -108,7 +111,11 @@ class SiteTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class StationTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A read point; `to` and `origin` name the sites its goods go to or come from."""
+    """A read point; `to` and `origin` name the sites its goods go to or come from.
+
+    The capture plan says whether the reader is `numbered`: that it counts its events without
+    holes. With `heartbeat_s` it sends heartbeats.
+    """
 
     name: Annotated[str, Meta(pattern="^[a-z0-9-]+/[a-z0-9-]+$", max_length=80)]
     does: Does
@@ -117,6 +124,8 @@ class StationTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     profile: ProfileName = "gate"
     to: _Name | None = None
     origin: _Name | None = None
+    numbered: bool = False
+    heartbeat_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
 
 
 class VehicleTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -330,6 +339,7 @@ def build_world(scenario: Scenario) -> World:
             reader=one.reader, antennas=one.antennas, profile=one.profile,
             to=sites[one.to] if one.to else None,
             origin=sites[one.origin] if one.origin else None,
+            numbered=one.numbered, heartbeat_us=one.heartbeat_s * SECOND_US,
         )
         for one in scenario.station
     }  # fmt: skip

@@ -11,8 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 from device_sim.complaint import Path
+from device_sim.heartbeats import SAYS_DROPS
+from device_sim.readers import COUNTING
 from device_sim.scenario import FAULT_KEYS, FaultTable, Scenario, build_world
 from device_sim.world import MEANINGS, Does, ReaderModel, Role, Site, World
+
+LATE_S_MAX = 30
+"""How late a number may come before the gateway's plan takes it for lost."""
 
 
 def shortcomings(scenario: Scenario) -> Iterator[tuple[Path, str]]:
@@ -38,6 +43,7 @@ def shortcomings(scenario: Scenario) -> Iterator[tuple[Path, str]]:
         if not any(one.kind == kind for one in scenario.vehicle):
             yield ("vehicle",), f"there is no vehicle of kind {kind!r}"
     yield from _idle_faults(scenario)
+    yield from _idle_losses(scenario)
 
 
 def _idle_faults(scenario: Scenario) -> Iterator[tuple[Path, str]]:
@@ -66,6 +72,23 @@ def _idle_faults(scenario: Scenario) -> Iterator[tuple[Path, str]]:
                 yield ("fault", n, "to"), f"no other road leads from {origin!r} to {fault.to!r}"
 
 
+def _idle_losses(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """Yield faults that would leave gaps of which the truth could not tell."""
+    stations = {one.name: one for one in scenario.station}
+    for n, fault in enumerate(scenario.fault):
+        station = stations.get(fault.station or "")
+        if station is None:
+            continue
+        tells = station.heartbeat_s > 0 and station.reader in SAYS_DROPS
+        if fault.kind == "stray" and station.numbered:
+            why = "is numbered, and strays come in no order of its own passes"
+            yield ("fault", n, "station"), f"{station.name!r} {why}"
+        elif fault.kind == "reader_drops" and not tells:
+            yield ("fault", n, "station"), f"{station.name!r} says nothing of what it drops"
+        elif fault.kind == "out_of_order" and not 0 < fault.seconds < LATE_S_MAX:
+            yield ("fault", n, "seconds"), f"want more than 0 and less than {LATE_S_MAX}"
+
+
 def _idle_collusion(
     path: Path, fault: FaultTable, roles: Mapping[str, Role]
 ) -> Iterator[tuple[Path, str]]:
@@ -90,6 +113,11 @@ def _unfit_readers(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             yield ("station", n, "reader"), f"a device that signs cannot {one.does}: {allowed}"
         if one.does == "despatch" and one.reader != "signed":
             yield ("station", n, "reader"), "a desk that writes advice signs: want 'signed'"
+        if one.numbered and one.reader not in COUNTING:
+            counting = ", ".join(sorted(COUNTING))
+            yield ("station", n, "numbered"), f"{one.reader!r} counts nothing: {counting} do"
+        if one.heartbeat_s and one.reader in {"signed", "none"}:
+            yield ("station", n, "heartbeat_s"), f"{one.reader!r} sends no heartbeats"
         if one.reader == "signed" and one.does == "sell" and scenario.fate.buyers is not None:
             yield ("station", n, "reader"), "a device that signs names no buyers"
 

@@ -44,13 +44,24 @@ TRIALS: dict[FaultKind, str] = {
     "forged_document": 'site = "hill-farm"\nshare = 2.0',
     "mass_imbalance": 'site = "dairy"\nshare = 0.4',
     "collusion": 'site = "hill-farm"\nto = "north-farm"',
+    "lost_messages": f'station = "{_LINE}"\nmessages = 2',
+    "reader_drops": f'station = "{_LINE}"\nmessages = 2',
+    "cut_off": f'station = "{_LINE}"\nminutes = 60',
+    "out_of_order": f'station = "{_LINE}"\nmessages = 2\nseconds = 4.0',
 }
+_WATCHED = "numbered = true\nheartbeat_s = 600"
 _SIZE = {"items": 48, "day.batches": 2}
 
 
 def sound_text(dairy: str, *, signed: bool) -> str:
-    """Return the dairy without its faults and misses; one till may sign what it sells."""
+    """Return the dairy without its faults and misses; one till may sign what it sells.
+
+    One reader of the line is watched: it counts, and sends heartbeats.
+    """
     text, _, _ = dairy.partition("# Faults")
+    before, own, after = text.partition(f'name = "{_LINE}"')
+    assert own, "the dairy has that tunnel"
+    text = before + own + after.replace('"zebra"', f'"zebra"\n{_WATCHED}', 1)
     before, own, after = text.partition(f'name = "{_SIGNED}"')
     assert own, "the dairy has that till"
     if signed:

@@ -8,6 +8,7 @@ Celsius; identities are EPC URNs. docs/reference/truth.md describes each kind:
     {"kind":"lot",…} {"kind":"batch",…} {"kind":"containment",…} {"kind":"samples",…}
     {"kind":"item","epc":…,"farm_lots":[…],"path":[…],"custody":[…],"exposure":[…],…}
     {"kind":"missed","epc":…,"station":…,"pass":0,…} {"kind":"fault","fault":…,…}
+    {"kind":"gap","what":"event_numbers","reader":…,"first":17,"last":19,…}
 
 The truth is what a perfect reader network would conclude under the scenario's capture
 plan: a move happens at the end of its pass, and custody changes at the receiving read.
@@ -20,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from device_sim.chronicle import Life, Nesting, Story
 from device_sim.faults import FaultBook, Missed
+from device_sim.losses import Gap
 from device_sim.tags import Epc, Tag
 from device_sim.world import SECOND_US, Sample, Site, World
 
@@ -107,6 +109,17 @@ def _lines(told: Told, scenario: str, seed: int) -> Iterator[dict[str, object]]:
             "kind": "fault", "fault": label.kind, "where": label.where, "from": label.from_us,
             "to": label.to_us, "touched": sorted(label.touched), "things": sorted(label.things),
         }  # fmt: skip
+    yield from map(_gap, told.book.losses.gaps())
+
+
+def _gap(gap: Gap) -> dict[str, object]:
+    station = gap.station
+    return {
+        "kind": "gap", "what": gap.what, "cause": gap.cause, "reader": station.name,
+        "party": station.site.party.id, "read_point": station.read_point, "from": gap.from_us,
+        "to": gap.to_us, "count": gap.count, "counter": gap.counter, "first": gap.first,
+        "last": gap.last, "knowable": gap.knowable,
+    }  # fmt: skip
 
 
 def _when(missed: Missed) -> tuple[int, str, str]:

@@ -39,6 +39,7 @@ ReaderModel = Literal[
     "zebra-handheld",
     "smartreader",
     "llrp",
+    "json",
     "signed",
     "none",
 ]
@@ -104,6 +105,8 @@ class Station:
     profile: ProfileName
     to: Site | None
     origin: Site | None
+    numbered: bool = False
+    heartbeat_us: int = 0
 
     @property
     def spot(self) -> str:
@@ -114,6 +117,14 @@ class Station:
     def read_point(self) -> str:
         """The read point as SGLN URN, extended by the station's own name."""
         return f"urn:epc:id:sgln:{self.site.party.prefix}.{self.site.location}.{self.spot}"
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether a hole in its event numbers is known to be a loss.
+
+        The capture plan says so, or each payload names the boot that it counts in.
+        """
+        return self.numbered or self.reader == "json"
 
     @property
     def topic(self) -> str:

@@ -12,8 +12,10 @@ What is found missing becomes a *notice*, which the gateway signs into the ledge
 
 `from` and `to` are microseconds since the Unix epoch, between which something is missing;
 `source` is the read point that is concerned, or what a sensor is about. A hole that a
-late message fills before its grace is over is none. A smaller event number without a boot
-counter is a new start only if the next one follows it: a repeat does not open a hole.
+late message fills before its grace is over is none; while a backlog fills it, its grace begins
+anew with each message. A smaller event number without a boot counter is a new start only if
+the next one follows it: a repeat does not open a hole. What comes after all, once it was told
+of, is taken like anything that did not come before.
 
 The state is changed in place and depends on nothing but messages and ticks, in order.
 
@@ -54,7 +56,8 @@ class Hole:
 class Counter:
     """The event numbers of one reader since its boot; `next` is the one expected.
 
-    `again` is the number that would follow a smaller one, if that was a new start.
+    `again` is the number that would follow a smaller one, if that was a new start. `told` are
+    the numbers of holes that are in a notice. What is below `sure_from` may not have come.
     """
 
     next: int
@@ -62,6 +65,8 @@ class Counter:
     boot: str | None = None
     again: int | None = None
     holes: list[Hole] = field(default_factory=list)
+    told: list[tuple[int, int]] = field(default_factory=list)
+    sure_from: int = 0
 
 
 @dataclass(slots=True)
@@ -162,6 +167,7 @@ def settle(
         over = [one for one in counter.holes if now_us - one.seen_us >= grace_us]
         counter.holes = [one for one in counter.holes if one not in over]
         for hole in over:
+            _remember(counter, hole)
             found += _hole_notices(name, key, hole, sources)
     refused = state.refused
     if refused is not None and now_us - refused.from_us >= QUARANTINE_WINDOW_US:
@@ -246,7 +252,7 @@ def _take_number(
     known_us = at if told is None or abs(told - at) > TRUSTED_SKEW_US else min(told, at)
     counter = state.counters.get(key)
     if counter is None or (vital.boot is not None and vital.boot != counter.boot):
-        state.counters[key] = Counter(next=after, at_us=at, boot=vital.boot)
+        state.counters[key] = Counter(next=after, at_us=at, boot=vital.boot, sure_from=first)
         return ([] if counter is None else counter.holes), False
     ended: list[Hole] = []
     if first >= counter.next:
@@ -254,20 +260,44 @@ def _take_number(
             lo, hi = min(counter.at_us, known_us), max(counter.at_us, at)
             counter.holes.append(Hole(counter.next, first - 1, lo, hi, at))
         counter.next, counter.at_us, counter.again = after, max(counter.at_us, at), None
-    elif not _fill(counter, first, after):
+    elif not _fill(counter, first, after, at) and not _came_after_all(counter, first, after):
         if vital.boot is not None:
-            return [], after <= counter.next
+            return [], after <= counter.next and first >= counter.sure_from
         if first > 1 and first != counter.again:
             counter.again = after
             return [], False
-        ended, counter.holes = counter.holes, []
+        ended, counter.holes, counter.told = counter.holes, [], []
         counter.next, counter.at_us, counter.again = after, at, None
+        counter.sure_from = first
     while len(counter.holes) > HOLES_MAX:
+        _remember(counter, counter.holes[0])
         ended.append(counter.holes.pop(0))
     return ended, False
 
 
-def _fill(counter: Counter, first: int, after: int) -> bool:
+def _remember(counter: Counter, hole: Hole) -> None:
+    """Keep in mind what was told of as missing; it is no repeat if it comes after all."""
+    counter.told.append((hole.first, hole.last))
+    while len(counter.told) > HOLES_MAX:
+        oldest = min(counter.told)
+        counter.told.remove(oldest)
+        counter.sure_from = max(counter.sure_from, oldest[1] + 1)
+
+
+def _came_after_all(counter: Counter, first: int, after: int) -> bool:
+    """Take the numbers out of those that were told of as missing; False if none of them is."""
+    left: list[tuple[int, int]] = []
+    for low, high in counter.told:
+        if after <= low or first > high:
+            left.append((low, high))
+            continue
+        left += [(low, first - 1)] if low < first else []
+        left += [(after, high)] if high >= after else []
+    is_found, counter.told = left != counter.told, left[-HOLES_MAX:]
+    return is_found
+
+
+def _fill(counter: Counter, first: int, after: int, at_us: int) -> bool:
     """Take the numbers from `first` to below `after` out of the holes; False if in none."""
     left: list[Hole] = []
     is_found = False
@@ -276,7 +306,7 @@ def _fill(counter: Counter, first: int, after: int) -> bool:
             left.append(hole)
             continue
         is_found = True
-        span = (hole.from_us, hole.to_us, hole.seen_us)
+        span = (hole.from_us, hole.to_us, max(hole.seen_us, at_us))
         if hole.first < first:
             left.append(Hole(hole.first, first - 1, *span))
         if hole.last >= after:

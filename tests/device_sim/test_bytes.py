@@ -27,14 +27,14 @@ SIZES = {
     "stress": ("items=60", "copies.store=4", "copies.farm=3"),
 }
 DIGESTS = {
-    "bulk": "1fa3d5bd0ba0bbe1d96b07d98220917a75f2bfbda761d8218290468eb8ca0244",
-    "dairy": "2ae449c1c667608f1569cad730b442c72425375c1817d0a28b042e2d5e36a4c3",
-    "electronics": "ba16400fdceba719a7462de9d8aca1197236cc68b65fb9e3de3f00a97e99e620",
-    "luxury": "53bac0910e28317ad8ce5fbecc9da63b7c6ffd3768dc0a63b7153b8440d204eb",
-    "marketplace": "ada14833989a2e84161c12c3da1ef553270737c251d131c0270e120da944e592",
-    "pharma": "a08d67b3e9271b1e894b1081b93805660c089b0a9ffa0be094914ff2b59885bf",
-    "produce": "9a6ce2ead205bec500e7194334bb2ebce3f71dee352436a8e65facf7489e12ec",
-    "stress": "f46451faa7fca58458ad5352246483bb304d03bc22d3f4b10dc6a7ad796d1481",
+    "bulk": "944f7869cd9bef2ca2044194e1e93224895add86c4e26322fdcda18d7f851df3",
+    "dairy": "13201b428f4a10f180336c727dc392dda0ef0445cb3f92b8e04b8d324b0ef29e",
+    "electronics": "c04e5ae3745f609496fef4bb7efa8394fc11e68553010ccd97b6a8ad1f056566",
+    "luxury": "403ce6d168e770ebe4e3cf8818bdb29ae6fc037268b787f0f3b8b102e945d5f3",
+    "marketplace": "139bb9af14023840d7dcfa779a8ff220f265570bc8e53989b3e809affb48efd9",
+    "pharma": "401aca6ccb0825444d6f4c12b7f7703da5530be13c9c4f5fcd4ef22a1a2f73d9",
+    "produce": "46ccc2d0a26d85b9f0c7a1b78056cdff2a48bf78a4d73a0289bed18dc1cfa916",
+    "stress": "6bdf0b5dccbaa35cd0debb987144f2ae104a409d4bbff16c2c93a09f9069eeb0",
 }
 
 

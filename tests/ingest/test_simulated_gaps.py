@@ -11,8 +11,11 @@ from ingest.planfile import parse_plan
 from ingest.reads import TICK_TOPIC, Message, message_hash
 from ingest.site import Site, encode_tick
 from ingest.watch import QUARANTINE
+from tests.ingest.gap_scene import compare, injected, lossy_run, told_offline
 from tests.ingest.scene import SECRET
 
+FEWEST = 8
+SEEDS = (1, 2, 4)
 WITH_LOSSES = {"electronics", "luxury"}  # messages cut off, or changed, on their way
 
 
@@ -58,3 +61,38 @@ def test_each_message_that_could_not_be_read_is_in_a_gap_and_no_gap_is_without_o
         assert any(one.from_us <= times[n] <= one.to_us for n in hidden), one
     assert {one.what for one in outcome.notices} <= {QUARANTINE}, outcome.notices[:3]
     assert bool(gaps) == (name in WITH_LOSSES)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_injected_gap_is_told_of_and_no_other(seed: int) -> None:
+    run = lossy_run(seed)
+    truth, told = injected(run), told_offline(run)
+    assert compare(truth, told) == []
+    assert len(truth) >= FEWEST, "the run has losses"
+    assert told_offline(run, every=1_997) == told, "a restart changes nothing"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 400))
+def test_each_injected_gap_is_told_of_with_any_seed(seed: int) -> None:
+    run = lossy_run(seed)
+    assert compare(injected(run), told_offline(run)) == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_of_a_sound_run_no_gap_is_told(seed: int) -> None:
+    run = lossy_run(seed, faults=False)
+    assert injected(run) == []
+    assert told_offline(run) == []
+
+
+def test_every_kind_of_gap_is_injected_and_every_comparison_can_fail() -> None:
+    runs = [lossy_run(seed) for seed in SEEDS]
+    whats = {one["what"] for run in runs for one in injected(run)}
+    assert whats == {"event_numbers", "reader_drops", "silence", "quarantine"}
+    for run in runs:
+        truth, told = injected(run), told_offline(run)
+        for n in range(len(truth)):
+            assert compare([*truth[:n], *truth[n + 1 :]], told), truth[n]
+        for n in range(len(told)):
+            assert compare(truth, [*told[:n], *told[n + 1 :]]), told[n]

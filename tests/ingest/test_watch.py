@@ -157,6 +157,45 @@ def test_with_a_boot_counter_a_number_that_came_before_is_a_repeat() -> None:
     assert bench.numbers_missing() == 0
 
 
+def test_what_comes_after_its_grace_is_taken_once_and_starts_no_counter() -> None:
+    for boot in (None, "a"):
+        bench = Bench()
+        bench.hear(1, 2, 6, boot=boot)
+        bench.tick(GRACE_US / S + 1)
+        assert bench.hear(3, 4, 5, 7, 8, boot=boot) == [False] * 5
+        assert bench.gaps == [(EVENT_NUMBERS, 3)], "told of once, and nothing else"
+        assert bench.numbers_missing() == 3
+        assert bench.hear(4, boot=boot) == [boot is not None]
+
+
+def test_what_came_before_the_first_that_was_heard_is_no_repeat() -> None:
+    bench = Bench()
+    assert bench.hear(100, 98, 99, boot="a") == [False] * 3
+    assert bench.hear(100, boot="a") == [True]
+    assert bench.numbers_missing() == 0
+
+
+def test_of_many_holes_none_that_was_told_of_is_taken_for_a_repeat() -> None:
+    bench = Bench()
+    bench.hear(*range(1, 400, 2), boot="a")
+    bench.tick(GRACE_US / S + 1)
+    assert bench.numbers_missing() == 199
+    assert not any(bench.hear(*range(2, 400, 2), boot="a"))
+
+
+def test_a_backlog_fills_its_hole_however_long_it_takes() -> None:
+    for boot in (None, "a"):
+        bench = Bench()
+        bench.hear(1, 2, 500, boot=boot)
+        for number in range(3, 500):
+            bench.at += 9 * S
+            bench.hear(number, boot=boot)
+            if number % 7 == 0:
+                bench.tick(1)
+        bench.hear(501, boot=boot)
+        assert bench.numbers_missing() == 0
+
+
 def test_holes_that_a_boot_left_open_are_told_of_at_the_next() -> None:
     bench = Bench()
     bench.hear(1, 5, boot="a")
