@@ -25,7 +25,7 @@ from tests.ingest.scene import SECRET
 DAIRY = Path(trials.__file__).parent / "scenarios" / "dairy.toml"
 COUNTING = ("zebra", "zebra-single", "json")
 MODELS = (*COUNTING, *COUNTING, "impinj", "llrp", "smartreader")
-WHATS = ("event_numbers", "reader_drops", "silence", "quota", "quarantine")
+REASONS = ("event_numbers", "reader_drops", "silence", "quota", "quarantine")
 # What leaves a gap, if the reader is watched; then what leaves none, whoever watches.
 LOSSES = {
     "lost_messages": "messages = {few}",
@@ -163,7 +163,7 @@ def compare(truth: Iterable[dict[str, Any]], told: Iterable[Told]) -> list[str]:
         wanted[gap["what"]].append(gap)
     said: dict[str, list[Told]] = defaultdict(list)
     for one in told:
-        said[WHATS[one.what]].append(one)
+        said[REASONS[one.what]].append(one)
     wrong = _numbers(wanted["event_numbers"], said["event_numbers"])
     wrong += _spans(wanted["reader_drops"], said["reader_drops"])
     wrong += _spans(wanted["silence"], _joined(said["silence"]), exact=True)

@@ -88,8 +88,8 @@ def test_of_a_sound_run_no_gap_is_told(seed: int) -> None:
 
 def test_every_kind_of_gap_is_injected_and_every_comparison_can_fail() -> None:
     runs = [lossy_run(seed) for seed in SEEDS]
-    whats = {one["what"] for run in runs for one in injected(run)}
-    assert whats == {"event_numbers", "reader_drops", "silence", "quarantine"}
+    kinds = {one["what"] for run in runs for one in injected(run)}
+    assert kinds == {"event_numbers", "reader_drops", "silence", "quarantine"}
     for run in runs:
         truth, told = injected(run), told_offline(run)
         for n in range(len(truth)):
