@@ -101,7 +101,11 @@ def collect_receipts(
             forgotten.append(one.id)
             unavailable = LedgerUnavailableError(f"it has no entry {one.index}: {error}")
             break
-        except (VerificationError, ParseError) as error:
+        except ParseError as error:
+            # A portal's or a proxy's page: it says nothing about the statement.
+            unavailable = LedgerUnavailableError(f"it sent what is no receipt: {error}")
+            break
+        except VerificationError as error:
             refused.setdefault(one.kid, (one.id, f"its receipt does not hold: {error}"))
     stage("receipts verified")
     if proven:

@@ -138,7 +138,9 @@ class Ledger(ThreadingHTTPServer):
 
     It signs checkpoints and proves its entries as a log does. `unpublished` keeps them back.
 
-    `keys` are the public keys it knows by kid (all if empty); `down` makes it answer 503.
+    `keys` are the public keys it knows by kid (all if empty); `down` makes it answer 503,
+    `answer` with that status and body; `page` is in place of receipts. It takes nothing before
+    `slow` is set.
     """
 
     daemon_threads = True
@@ -150,6 +152,10 @@ class Ledger(ThreadingHTTPServer):
         self.keys: dict[bytes, bytes] = {}
         self.refuse: set[bytes] = set()
         self.down = False
+        self.answer: tuple[int, bytes] | None = None
+        self.page = b""
+        self.slow = threading.Event()
+        self.slow.set()
         self.repeats = 0
         self.writing = threading.Lock()
         self.note: bytes | None = None
@@ -242,6 +248,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         batch = cbor2.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.slow.wait(60)
+        if self.server.answer is not None:
+            self._reply(*self.server.answer)
+            return
         if self.server.down:
             self._reply(503, b"")
             return
@@ -250,6 +260,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, json.dumps({"results": results}).encode())
 
     def do_GET(self) -> None:
+        if self.server.page and self.path.startswith("/log/proof/"):
+            self._reply(200, self.server.page)
+            return
         with self.server.writing:
             index = self.path.removeprefix("/log/proof/")
             if index.isdigit() and int(index) >= len(self.server.entries):

@@ -2,25 +2,42 @@
 
 import json
 import resource
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from ingest.daemon import Gateway, GatewayRun
+from ingest.database import SpoolError, transaction
 from ingest.health import read_health
+from ingest.pipeline import Courier, Keeper, Processor, open_signers
 from ingest.pulse import Clock
+from ingest.reads import Arrival
 from ingest.start import find_broker
+from ledger.epcis.times import parse_time_us
 from ledger.statement import Gap
 from tests.certificates import Authority
 from tests.ingest.brokers import shipped_mosquitto, start_shipped_mosquitto
-from tests.ingest.scene import make_folder, read_payload, serving
-from tests.ingest.test_deploy import PLAN, attended, device, make_settings
-from tests.ingest.test_mqtt import publish, publisher, wait_until
-from tests.ingest.test_operate import PLAN_TEXT, ask, is_ready, live, problems
+from tests.ingest.scene import T0, T0_S, make_folder, read_payload, serving
+from tests.ingest.test_deploy import PLAN as SITE_PLAN
+from tests.ingest.test_deploy import attended, device, make_settings
+from tests.ingest.test_mqtt import PLAN, publish, publisher, wait_until
+from tests.ingest.test_operate import (
+    PLAN_TEXT,
+    Hands,
+    ask,
+    figures,
+    is_ready,
+    live,
+    problems,
+)
 from tests.optional import Broker, free_port, start_mosquitto, stop
 
 HOUR_US = 3_600_000_000
@@ -147,6 +164,202 @@ def test_a_ledger_that_is_away_shows_and_is_met_again(
         wait_until(lambda: read_health(settings.folder).is_settled, "with their receipts")
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (500, b"", "500"),
+        (503, b"", "503"),
+        (502, b"<h1>Bad Gateway</h1>", "502"),
+        (404, b"<h1>Not Found</h1>", "404"),
+        (413, b"<h1>Request Entity Too Large</h1>", "raise its limit"),
+        (200, b"<h1>Welcome to our network</h1>", "not JSON"),
+        (200, b"{}", "does not hold one result"),
+        (200, b"", "not JSON"),
+    ],
+)
+def test_whatever_a_ledger_answers_that_is_no_refusal_is_waited_out(
+    mosquitto: Broker, tmp_path: Path, status: int, body: bytes, said: str
+) -> None:
+    settings = make_folder(tmp_path / "g")
+    with (
+        serving() as ledger,
+        publisher(mosquitto) as client,
+        live(settings, mosquitto, ledger) as one,
+    ):
+        wait_until(lambda: is_ready(one), "it is ready")
+        ledger.answer = (status, body)
+        publish(client, 0, 3)
+        wait_until(lambda: said in expect(one)("ledger"), "it says what the ledger answers")
+        assert ask(one, "/healthz")[0] == 200
+        ledger.answer = None
+        wait_until(lambda: len(ledger.events) == 3, "all 3 are in the ledger")
+        wait_until(lambda: is_ready(one), "it is ready again")
+        wait_until(lambda: read_health(settings.folder).is_settled, "with their receipts")
+        assert read_health(settings.folder).parked == ()
+
+
+def test_a_page_in_place_of_a_receipt_parks_nothing(mosquitto: Broker, tmp_path: Path) -> None:
+    settings = make_folder(tmp_path / "g")
+    with (
+        serving() as ledger,
+        publisher(mosquitto) as client,
+        live(settings, mosquitto, ledger) as one,
+    ):
+        wait_until(lambda: is_ready(one), "it is ready")
+        ledger.page = b"<h1>Welcome to our network</h1>"
+        publish(client, 0, 3)
+        wait_until(lambda: "no receipt" in expect(one)("ledger"), "it says so")
+        wait_until(lambda: len(ledger.events) == 3, "they are in the ledger")
+        ledger.page = b""
+        wait_until(lambda: read_health(settings.folder).is_settled, "the receipts are there")
+        assert read_health(settings.folder).parked == ()
+
+
+def test_a_ledger_that_does_not_answer_holds_nothing_else(
+    mosquitto: Broker, tmp_path: Path
+) -> None:
+    settings = make_folder(tmp_path / "g")
+    with (
+        serving() as ledger,
+        publisher(mosquitto) as client,
+        live(settings, mosquitto, ledger) as one,
+    ):
+        wait_until(lambda: is_ready(one), "it is ready")
+        ledger.slow.clear()
+        try:
+            publish(client, 0, 20)
+            wait_until(lambda: read_health(settings.folder).events == 20, "they are signed")
+            assert ask(one, "/healthz")[0] == 200
+            assert ledger.events == []
+        finally:
+            ledger.slow.set()
+        wait_until(lambda: len(ledger.events) == 20, "all 20 are in the ledger")
+        wait_until(lambda: is_ready(one), "it is ready again")
+
+
+class SmallDisk:
+    """An outbox on a disk that has so many pages left: the database itself refuses more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left: int | None = None
+        monkeypatch.setattr("ingest.outbox.transaction", self._transaction)
+
+    @contextmanager
+    def _transaction(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        most = 1 << 30
+        if self.left is not None:
+            most = db.execute("PRAGMA page_count").fetchone()[0] + self.left
+            most -= db.execute("PRAGMA freelist_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count = {most}")
+        with transaction(db):
+            yield db
+
+
+def test_an_outbox_that_is_full_shows_for_as_long_as_it_is(
+    mosquitto: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.loops.DISK_RETRY_SECONDS", 0.2)
+    settings = make_folder(tmp_path / "g")
+    disk = SmallDisk(monkeypatch)
+    with (
+        serving() as ledger,
+        publisher(mosquitto) as client,
+        live(settings, mosquitto, ledger) as one,
+    ):
+        wait_until(lambda: is_ready(one), "it is ready")
+        disk.left = 0
+        publish(client, 0, 50)
+        wait_until(lambda: "processing stopped" in expect(one)("disk"), "it says so")
+        before = figures(one)["tagtrail_gateway_kept_total"]
+        publish(client, 50, 50)
+        wait_until(
+            lambda: figures(one)["tagtrail_gateway_kept_total"] == before + 50,
+            "the inbox goes on",
+        )
+        time.sleep(0.5)
+        assert "processing stopped" in expect(one)("disk"), "what the inbox keeps hid it"
+        assert ledger.events == []
+        disk.left = None
+        wait_until(lambda: is_ready(one), "it is ready again, though nothing more came")
+        wait_until(lambda: len(ledger.events) == 100, "all 100 are in the ledger")
+    assert len({tag for event in ledger.events for tag in event["epcList"]}) == 100  # type: ignore[attr-defined]
+
+
+def test_wherever_the_disk_ends_within_a_commit_nothing_of_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_folder(tmp_path / "g")
+    signers = open_signers(settings, PLAN)
+    with Keeper(settings.folder) as keeper:
+        keeper.keep(
+            [
+                Arrival(f"gate/{n % 40}", read_payload(n, 20 * n), T0 + n * 20_000_000)
+                for n in range(150)
+            ]
+        )
+    disk = SmallDisk(monkeypatch)
+    refusals = 0
+    for left in range(200):
+        disk.left = None
+        with Processor(settings, PLAN, signers=signers) as processor:
+            disk.left = left
+            try:
+                assert processor.process() == 150
+                break
+            except SpoolError:
+                refusals += 1
+        health = read_health(settings.folder)
+        assert (health.events, health.reads, health.unprocessed) == (0, 0, 150)
+    assert refusals > 10, "the commit was too small to be cut"
+    disk.left = None
+    with serving() as ledger, Processor(settings, PLAN, signers=signers) as processor:
+        processor.keep_tick(everything=True)
+        processor.process()
+        with Courier(settings, ledger.url) as courier:
+            while courier.deliver().accepted:
+                pass
+        assert len(ledger.events) == 150
+        assert [one.seq for one in ledger.statements] == list(range(len(ledger.statements)))
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_while_a_tag_passes_moves_and_splits_nothing(
+    mosquitto: Broker, tmp_path: Path, hours: int
+) -> None:
+    settings = make_folder(tmp_path / "g")
+    hands = Hands()
+    reader = '[[reader]]\nname = "dock"\ntopics = ["gate/#"]\nheartbeat_s = 60\n'
+    (settings.folder / "plan.toml").write_text(PLAN_TEXT + reader)
+
+    def a_pass(tag: int, step_s: int) -> float:
+        """Let a tag pass, the gateway's clock set amid it; return when it was last read."""
+        at = 0.0
+        for n in range(40):
+            at = time.time()
+            client.publish("gate/r", read_payload(tag, at - T0_S), qos=1)
+            time.sleep(0.02)
+            if n == 20:
+                hands.step_us += step_s * 1_000_000
+        return at
+
+    with (
+        serving() as ledger,
+        publisher(mosquitto) as client,
+        live(settings, mosquitto, ledger, hands) as one,
+    ):
+        last = [a_pass(1, hours * 3_600)]
+        wait_until(lambda: "clock" in problems(one), "the step is told of")
+        wait_until(lambda: len(ledger.events) == 1, "one event")
+        last.append(a_pass(2, 0))
+        wait_until(lambda: len(ledger.events) == 2, "another")
+        last.append(a_pass(3, -hours * 3_600))
+        wait_until(lambda: len(ledger.events) == 3, "and one after the step back")
+        assert count_gaps(ledger.statements) == 0
+    for event, at in zip(ledger.events, last, strict=True):
+        told = parse_time_us(str(event["eventTime"])) / 1_000_000
+        assert abs(told - at) < 2, (event["eventTime"], at)
+
+
 def test_an_expired_certificate_shows_and_a_new_one_is_taken(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "broker")
     authority.issue("localhost", file="broker")
@@ -157,7 +370,7 @@ def test_an_expired_certificate_shows_and_a_new_one_is_taken(tmp_path: Path) -> 
         url, credentials = find_broker(settings, f"mqtts://localhost:{broker.port}")
         how = GatewayRun(
             settings=settings,
-            plan=PLAN,
+            plan=SITE_PLAN,
             broker=url,
             ledger_url=ledger.url,
             client_id="gw-1",
@@ -200,7 +413,7 @@ def test_a_new_certificate_that_cannot_be_used_leaves_the_old_one(tmp_path: Path
         url, credentials = find_broker(settings, f"mqtts://localhost:{broker.port}")
         how = GatewayRun(
             settings=settings,
-            plan=PLAN,
+            plan=SITE_PLAN,
             broker=url,
             ledger_url=ledger.url,
             client_id="gw-1",
