@@ -4,7 +4,9 @@ The antennas of a station lie on two sides, outside and inside. A tag that went 
 outside earlier than inside: its vote is the difference of the mean times at both sides. One
 tag alone is wrong in a quarter of the passes of a real gate, for a far antenna may hear it
 first; a pallet moves together, so that the votes of its tags are counted. Tags that only one
-side heard do not vote. Where fewer than the plan's share agree, nobody knows the way.
+side heard do not vote, nor do those whose means differ by less than chance would have it: by
+one standard error, were the reads spread evenly over the time in which the tag was heard. Where
+fewer than the plan's share agree, nobody knows the way.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ingest.plan import DirectionRule
-from ingest.smoothing import Pass, Tag
+from ingest.smoothing import Pass, Side, Tag
 
 Way = Literal["in", "out"]
 LEAST_US = 10_000  # closer mean times are no order
@@ -41,13 +43,18 @@ def find_way(rule: DirectionRule, one: Pass) -> tuple[Way | None, Votes]:
 
 
 def _vote(rule: DirectionRule, tag: Tag) -> Way | None:
-    inside, outside = _mean_us(rule.inside, tag), _mean_us(rule.outside, tag)
-    if inside is None or outside is None or abs(inside - outside) < LEAST_US:
+    inside, outside = _side(rule.inside, tag), _side(rule.outside, tag)
+    if not inside.reads or not outside.reads:
         return None
-    return "in" if outside < inside else "out"
+    apart_us = inside.sum_us // inside.reads - outside.sum_us // outside.reads
+    # The variance of an even spread is the span's square by twelve; by the reads, its mean's.
+    reads, span_us = inside.reads * outside.reads, tag.last_us - tag.first_us
+    is_chance = 12 * reads * apart_us**2 < span_us**2 * (inside.reads + outside.reads)
+    if abs(apart_us) < LEAST_US or is_chance:
+        return None
+    return "in" if apart_us > 0 else "out"
 
 
-def _mean_us(antennas: Iterable[int], tag: Tag) -> int | None:
+def _side(antennas: Iterable[int], tag: Tag) -> Side:
     sides = [tag.sides[one] for one in antennas if one in tag.sides]
-    reads = sum(one.reads for one in sides)
-    return sum(one.sum_us for one in sides) // reads if reads else None
+    return Side(sum(one.reads for one in sides), sum(one.sum_us for one in sides))

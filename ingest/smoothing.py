@@ -7,7 +7,8 @@ that lie no further apart than its gap are one *pass*, an event cycle in the wor
 * a read of the station comes which is later than its last read by more than the gap;
 * a tick finds that the gateway heard nothing for the station's idle time (only this way
   does the gateway's clock matter, and a tick is a message of the inbox like any other);
-* it lasted for the longest time the plan allows, or holds `PASS_TAGS_MAX` tags;
+* it lasted for the longest time the plan allows, holds `PASS_TAGS_MAX` tags, or stands on
+  `PASS_MESSAGES_MAX` messages;
 * the station's line ends a batch, or the plan no longer has the station.
 
 The gap adapts between the plan's bounds: where a tag is heard every `g` on average, a silence
@@ -37,6 +38,7 @@ from ledger.gs1.epc import matches_pattern
 
 OPEN_PASSES_MAX = 8
 PASS_TAGS_MAX = 10_000
+PASS_MESSAGES_MAX = 50_000  # it cites each of them, and is written out with each commit
 NOT_HEARD_CDBM = -100_000  # of a tag whose reads say no strength
 _SURE = 14  # ln(1/δ) for δ = 10⁻⁶
 _CACHE = 65_536
@@ -189,7 +191,7 @@ def _pass_for(
 def _is_over(one: OpenPass, *, station: Station, at: int) -> bool:
     if at - one.last_us > gap_us(one, station):
         return True
-    full = len(one.tags) >= PASS_TAGS_MAX
+    full = len(one.tags) >= PASS_TAGS_MAX or len(one.messages) >= PASS_MESSAGES_MAX
     return full or at - one.first_us > station.pass_us
 
 

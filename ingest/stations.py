@@ -48,19 +48,21 @@ from ingest.reads import (
 )
 from ingest.smoothing import Heard, OpenPass, Pass
 
+WINDOWS_MAX = 16  # of a trigger: reads may come after the next signal
+
 
 @dataclass(slots=True)
 class StationState:
     """What a station remembers; `made` counts its drafts since ever, for the event ids.
 
-    The window is that of its trigger; `before` is what its next pass is compared with.
+    `windows` are the newest of its trigger, each from and until when; `before` is what its next
+    pass is compared with.
     """
 
     passes: list[OpenPass] = field(default_factory=list)
     batches: list[OpenBatch] = field(default_factory=list)
     made: int = 0
-    window_us: int | None = None
-    window_end_us: int = 0
+    windows: list[tuple[int, int]] = field(default_factory=list)
     before: Before = field(default_factory=Before)
     over: list[OverBatch] = field(default_factory=list)
     packing: PackState = field(default_factory=PackState)
@@ -105,13 +107,21 @@ def take_input(
     assert station.trigger is not None
     if is_high == station.trigger.is_high:
         _end_passes(station, state, smoothing.end_all(state.passes, station), outcome)
-        state.window_us, state.window_end_us = at_us, at_us + station.trigger.window_us
-    elif state.window_us is not None:
-        state.window_end_us = min(state.window_end_us, at_us)
+        _close_window(state, at_us)
+        state.windows.append((at_us, at_us + station.trigger.window_us))
+        del state.windows[:-WINDOWS_MAX]
+    else:
+        _close_window(state, at_us)
+
+
+def _close_window(state: StationState, at_us: int) -> None:
+    if state.windows:
+        start_us, end_us = state.windows[-1]
+        state.windows[-1] = (start_us, min(end_us, max(at_us, start_us)))
 
 
 def _is_on(state: StationState, at_us: int) -> bool:
-    return state.window_us is not None and state.window_us <= at_us <= state.window_end_us
+    return any(start_us <= at_us <= end_us for start_us, end_us in state.windows)
 
 
 def take_line(

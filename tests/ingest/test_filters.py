@@ -265,6 +265,20 @@ def test_a_new_trigger_is_a_new_pass_and_a_window_ends_by_itself() -> None:
     assert [epcs(one) for one in events_of(outcome)] == [[sgtin(1)], [sgtin(2)]]
 
 
+def test_reads_that_come_after_the_next_signal_still_count() -> None:
+    outcome = run(
+        TRIGGERED,
+        port(0, is_high=True),
+        port(3, is_high=False),
+        port(10, is_high=True),
+        port(13, is_high=False),
+        heard((1, 2, 1, -50), (9, 5, 1, -50), (2, 12, 1, -50), number=1),
+        tick(99),
+    )
+    assert [epcs(one) for one in events_of(outcome)] == [[sgtin(1)], [sgtin(2)]]
+    assert outcome.counts["reads without a trigger"] == 1
+
+
 def test_an_input_that_no_station_uses_is_told() -> None:
     outcome = run(TRIGGERED, port(1, is_high=True, pin=2))
     assert "no station of the plan uses" in outcome.faults[0][1].why

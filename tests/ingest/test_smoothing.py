@@ -1,5 +1,8 @@
 """Passes: what belongs together, and what ends it."""
 
+import pytest
+
+from ingest import smoothing
 from ingest.plan import Station
 from ingest.reads import Read, TimeSource
 from ingest.smoothing import (
@@ -108,6 +111,16 @@ def test_a_pass_has_no_more_tags_than_its_limit() -> None:
     passes: list[OpenPass] = []
     ended = feed(passes, station(), *[(f"tag {n}", 0) for n in range(PASS_TAGS_MAX + 1)])
     assert [len(one.tags) for one in ended] == [PASS_TAGS_MAX]
+
+
+def test_a_pass_stands_on_no_more_messages_than_its_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(smoothing, "PASS_MESSAGES_MAX", 100)
+    passes: list[OpenPass] = []
+    reads = [("a", n / 10) for n in range(250)]
+    assert [len(one.messages) for one in feed(passes, station(), *reads)] == [100, 100]
+    assert [len(one.messages) for one in passes] == [50]
 
 
 def test_no_more_passes_are_open_than_the_limit_and_none_is_lost() -> None:
