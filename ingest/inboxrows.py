@@ -26,7 +26,6 @@ from ingest.reads import (
 VERSION = 3
 FILE = "inbox.db"
 AGAIN_US = 1_000_000
-AGAIN_BYTES_MAX = MESSAGE_BYTES_MAX // 2  # it is kept in base64
 BATCH_BYTES = 16 * 1024 * 1024
 # Where a payload is, if not in the file of the journal with this number.
 IN_ROW, PRUNED = 0, -1
@@ -133,10 +132,9 @@ def split_repeats(
 ) -> tuple[list[Hashed], list[Repeat]]:
     """Return what is kept of `rows`, each once, and those that are repeats.
 
-    What is kept once more, see `ingest.inbox`, follows what is new.
+    What is kept once more, see `ingest.inbox`, has its place among them.
     """
     fresh: dict[bytes, Hashed] = {}
-    again: dict[bytes, Hashed] = {}
     repeats: list[Repeat] = []
     kept: dict[bytes, tuple[int, int]] = {}
     for row, one in zip(rows, arrivals, strict=True):
@@ -147,10 +145,10 @@ def split_repeats(
             continue
         first_us, last_us = times
         for said in map(hash_arrival, _again(one, first_us, last_us)):
-            again[said.sha256], last_us = said, row.received_us
+            fresh[said.sha256], last_us = said, row.received_us
         kept[digest] = (first_us, last_us)
         repeats.append(Repeat(digest, last_us))
-    return [*fresh.values(), *again.values()], repeats
+    return list(fresh.values()), repeats
 
 
 def _kept_us(db: sqlite3.Connection, digest: bytes) -> tuple[int, int] | None:
@@ -171,10 +169,10 @@ def _again(one: Arrival, first_us: int, last_us: int) -> list[Arrival]:
     is_late = abs(one.received_us - last_us) >= AGAIN_US
     if one.is_dup or not is_late or one.received_us == first_us or one.topic in OWN_TOPICS:
         return []
-    if len(one.payload) > AGAIN_BYTES_MAX:
-        return []
     said = AgainMessage(topic=one.topic, payload=one.payload, time_us=one.received_us)
     data = msgspec.json.encode(said)
+    if len(data) > MESSAGE_BYTES_MAX:
+        return []  # a topic of control characters, say
     return [Arrival(AGAIN_TOPIC, data, one.received_us, one.monotonic_us, one.properties)]
 
 

@@ -37,6 +37,7 @@ LINGER_SECONDS = 0.1
 IDLE_SECONDS = 0.1
 DISK_RETRY_SECONDS = 1.0
 REFUSE_PAUSE_SECONDS = 5.0
+REFUSED_TOPICS_BYTES_MAX = 512 * 1024  # in one message of what was refused
 SHOW_SECONDS = 1.0
 BEAT_SECONDS = 5.0
 
@@ -151,13 +152,13 @@ def _settle_batch(
     """Keep the batch however long the disk refuses; False where the gateway stops first.
 
     What was not kept is not acknowledged, so the broker has it still and sends it again. Of a
-    batch that is refused, one message is kept that says so.
+    batch that is refused, messages are kept that say so.
     """
     arrivals = [one.arrival for one in batch]
     refused = 0
     if is_refused:
         refused = len(arrivals)
-        arrivals = [_refusal(arrivals, shared.pulse.clock.wall_us())]
+        arrivals = refusals(arrivals, shared.pulse.clock.wall_us())
     while True:
         try:
             kept = keeper.keep(arrivals)
@@ -173,15 +174,22 @@ def _settle_batch(
         return True
 
 
-def _refusal(arrivals: Sequence[Arrival], now_us: int) -> Arrival:
-    """Return the gateway's own message that it refused `arrivals`."""
+def refusals(arrivals: Sequence[Arrival], now_us: int) -> list[Arrival]:
+    """Return the gateway's own messages that it refused `arrivals`, each of bounded size."""
     times = [one.received_us for one in arrivals]
-    said = QuotaMessage(
-        from_us=min(times),
-        to_us=max(*times, now_us),
-        topics=dict(Counter(one.topic for one in arrivals)),
-    )
-    return Arrival(QUOTA_TOPIC, msgspec.json.encode(said), now_us)
+    span = (min(times), max(*times, now_us))
+    said: list[dict[str, int]] = [{}]
+    held = 0
+    for topic, count in Counter(one.topic for one in arrivals).items():
+        held += len(msgspec.json.encode(topic))
+        if held > REFUSED_TOPICS_BYTES_MAX and said[-1]:
+            said.append({})
+            held = len(msgspec.json.encode(topic))
+        said[-1][topic] = count
+    return [
+        Arrival(QUOTA_TOPIC, msgspec.json.encode(QuotaMessage(*span, topics)), now_us)
+        for topics in said
+    ]
 
 
 def process(shared: Shared) -> None:

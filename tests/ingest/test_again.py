@@ -9,6 +9,7 @@ import pytest
 from ingest.drafts import Outcome
 from ingest.inbox import Inbox
 from ingest.inboxreader import InboxReader
+from ingest.loops import refusals
 from ingest.operate import _capture_inbox
 from ingest.plan import Plan
 from ingest.reads import AGAIN_TOPIC, Arrival, Message
@@ -160,3 +161,41 @@ def test_a_recording_that_is_replayed_twice_changes_nothing(inbox: Inbox) -> Non
     assert kept(inbox, arrivals) == first
     assert inbox.keep(arrivals).repeats == 4
     assert inbox.load_after(0, 100) == first
+
+
+def test_three_copies_replayed_twice_are_three(inbox: Inbox) -> None:
+    arrivals = [came([hex_of(1)], 100 * n) for n in range(3)]
+    once = kept(inbox, arrivals)
+    assert kept(inbox, arrivals) == once
+    inbox.keep(arrivals)
+    assert inbox.load_after(0, 100) == once
+
+
+@pytest.mark.parametrize("topic", ["gate/" + "\x01" * 65_000, "gate/" + "ä" * 30_000])
+def test_a_topic_as_long_as_can_be_breaks_no_message_of_the_gateway(
+    inbox: Inbox, topic: str
+) -> None:
+    long = {"epc": hex_of(1), "x": "x" * 900_000}
+    kept(inbox, [came(long, 0, topic), came(long, 100, topic), came([hex_of(1)], 0, topic)])
+    refused = [came([hex_of(1)], n, f"{topic}{n}") for n in range(40)]
+    inbox.keep(refusals(refused, T0))
+    messages = kept(inbox, [came([hex_of(1)], 100, topic)])
+    assert not any(one.oversize for one in messages)
+    outcome = taken(PLAN, messages)
+    assert sum(one.count or 0 for one in outcome.notices) == 40
+
+
+def test_however_many_share_a_commit_the_inbox_holds_the_same(tmp_path: Path) -> None:
+    arrivals = [
+        came([hex_of(n % 3)], 40 * n) if n % 2 else came({"epc": hex_of(n), "ts": T0_S + n}, n)
+        for n in range(60)
+    ]
+    found = []
+    for size in (1, 7, 60):
+        (tmp_path / str(size)).mkdir()
+        with Inbox(tmp_path / str(size)) as inbox:
+            for start in range(0, len(arrivals), size):
+                inbox.keep(arrivals[start : start + size])
+            found.append(inbox.load_after(0, 1_000))
+    assert found[0] == found[1] == found[2]
+    assert sum(one.topic == AGAIN_TOPIC for one in found[0]) == 27
