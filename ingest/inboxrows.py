@@ -145,7 +145,9 @@ def split_repeats(
             continue
         first_us, last_us = times
         for said in map(hash_arrival, _again(one, first_us, last_us)):
-            fresh[said.sha256], last_us = said, row.received_us
+            if said.sha256 not in fresh and _kept_us(db, said.sha256) is None:
+                fresh[said.sha256] = said
+            last_us = row.received_us
         kept[digest] = (first_us, last_us)
         repeats.append(Repeat(digest, last_us))
     return list(fresh.values()), repeats

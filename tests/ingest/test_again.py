@@ -167,8 +167,25 @@ def test_three_copies_replayed_twice_are_three(inbox: Inbox) -> None:
     arrivals = [came([hex_of(1)], 100 * n) for n in range(3)]
     once = kept(inbox, arrivals)
     assert kept(inbox, arrivals) == once
-    inbox.keep(arrivals)
-    assert inbox.load_after(0, 100) == once
+    inbox.keep([*arrivals, came([hex_of(2)], 300)])
+    assert inbox.load_after(0, 100)[:-1] == once
+
+
+def test_what_came_again_is_the_same_by_the_journal_as_by_the_database(tmp_path: Path) -> None:
+    arrivals = [came([hex_of(1)], 100 * n) for n in range(3)]
+    with Inbox(tmp_path) as inbox:
+        kept(inbox, arrivals)
+    copy = (tmp_path / "inbox.db").read_bytes()
+    with Inbox(tmp_path) as inbox:
+        inbox.keep([*arrivals, came([hex_of(2)], 300)])
+        kept(inbox, [came([hex_of(1)], 400), came([hex_of(3)], 500)])
+        expected = inbox.load_after(0, 100)
+    (tmp_path / "inbox.db").write_bytes(copy)
+    for name in ("inbox.db-wal", "inbox.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    with Inbox(tmp_path) as inbox:
+        assert inbox.load_after(0, 100) == expected
+    assert len(expected) == 6
 
 
 @pytest.mark.parametrize("topic", ["gate/" + "\x01" * 65_000, "gate/" + "ä" * 30_000])
