@@ -71,6 +71,8 @@ class Gateway:
         self._shared = Shared(
             settings=how.settings, pulse=self.pulse, plan=how.plan, ledger_url=how.ledger_url
         )
+        self._shared.watch_clock = self._watch_clock
+        self._clock_lock = threading.Lock()
         self._reloading = threading.Event()
         self._failure: BaseException | None = None
         self._session_us: int | None = None
@@ -203,7 +205,7 @@ class Gateway:
 
     def _own(self, topic: str, payload: bytes, now_us: int) -> None:
         """Put a message of the gateway's own into the inbox, after what came before it."""
-        self._shared.enqueue(Delivery(Arrival(topic, payload, now_us), 0, 0, -1))
+        self._shared.put(Delivery(Arrival(topic, payload, now_us), 0, 0, -1))
 
     def _ask_births(self) -> None:
         """Ask the Sparkplug nodes to be born anew whose messages cannot be read."""
@@ -225,18 +227,21 @@ class Gateway:
         """
         offset_us = delivery.arrival.received_us - delivery.arrival.monotonic_us
         if abs(offset_us - self.pulse.offset_us) >= STEP_US_MIN:
-            step_us = self.pulse.take_offset(offset_us)
-            if step_us:
-                self._tell_step(step_us, delivery.arrival.received_us)
+            with self._clock_lock:
+                step_us = self.pulse.take_offset(offset_us)
+                if step_us:
+                    self._tell_step(step_us, delivery.arrival.received_us)
         self._shared.enqueue(delivery)
 
     def _watch_clock(self) -> None:
-        step_us = self.pulse.watch_clock()
-        if step_us:
-            self._tell_step(step_us, self._how.clock.wall_us())
+        with self._clock_lock:  # who comes second goes on once the step is told of
+            step_us = self.pulse.watch_clock()
+            if step_us:
+                self._tell_step(step_us, self._how.clock.wall_us())
 
     def _tell_step(self, step_us: int, now_us: int) -> None:
         _LOG.warning("the clock was set by %+.1f s", step_us / 1_000_000)
+        self._shared.steps_told += 1
         said = ClockMessage(time_us=now_us, step_us=step_us)
         self._own(CLOCK_TOPIC, msgspec.json.encode(said), now_us)
 

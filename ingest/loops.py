@@ -26,7 +26,7 @@ from ingest.link import Delivery
 from ingest.pipeline import MESSAGES_PER_BATCH, Courier, Keeper, Processor, Signers
 from ingest.plan import Plan
 from ingest.pulse import Pulse
-from ingest.reads import QUOTA_TOPIC, Arrival
+from ingest.reads import CLOCK_TOPIC, QUOTA_TOPIC, Arrival
 from ingest.roster import QuotaMessage
 from ingest.settings import Settings
 from ingest.spool import Room, Spool
@@ -42,6 +42,10 @@ SHOW_SECONDS = 1.0
 BEAT_SECONDS = 5.0
 
 _LOG = logging.getLogger(__name__)
+
+
+def _see_nothing() -> None:
+    """Watch no clock; the gateway puts its own in."""
 
 
 @dataclass(slots=True)
@@ -61,6 +65,9 @@ class Shared:
     news: list[tuple[Plan, Signers]] = field(default_factory=list)
     refusals: dict[str, str] = field(default_factory=dict)
     disk_lock: threading.Lock = field(default_factory=threading.Lock)
+    watch_clock: Callable[[], None] = _see_nothing
+    steps_told: int = 0  # of the clock; each is a message that goes through the queue
+    steps_kept: int = 0
     births: deque[str] = field(default_factory=lambda: deque(maxlen=QUEUE_MAX))
 
     def disk_refuses(self, who: str, why: str) -> None:
@@ -85,6 +92,10 @@ class Shared:
         while len(self.queue) >= QUEUE_MAX:
             if self.stopping.wait(IDLE_SECONDS):
                 return
+        self.put(delivery)
+
+    def put(self, delivery: Delivery) -> None:
+        """Put into the queue, however full it is: what the gateway itself says is little."""
         self.queue.append(delivery)
         if not self.filled.is_set():
             self.filled.set()
@@ -169,6 +180,7 @@ def _settle_batch(
                 return False
             continue
         shared.disk_takes("keeper")
+        shared.steps_kept += sum(one.arrival.topic == CLOCK_TOPIC for one in batch)
         own = {"refused": refused} if refused else {"kept": kept.new, "repeats": kept.repeats}
         shared.pulse.count({"received": len(batch), **own})
         return True
@@ -225,7 +237,9 @@ def _process_with(shared: Shared, processor: Processor, heartbeats: Heartbeats) 
         pulse.count({"heartbeats": heartbeats.say_if_due()})
         shared.disk_takes("processor")
         shared.sealed.set()
-        if processor.tick_if_due():
+        shared.watch_clock()
+        # A tick by a clock that was set comes after the message that says so.
+        if shared.steps_kept == shared.steps_told and processor.tick_if_due():
             shared.arrived.set()
         pulse.count(processor.totals)
         processor.totals.clear()
