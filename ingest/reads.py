@@ -23,6 +23,7 @@ MESSAGE_BYTES_MAX = 1024 * 1024
 TOPIC_BYTES_MAX = 65_535
 EPC_BYTES_MAX = 62  # the EPC bank of a Gen2 tag: 31 words, the most a PC word can announce
 ITEMS_PER_MESSAGE_MAX = 20_000
+NOT_A_READ = "not a tag read"
 # The gateway's own messages; no broker delivers them: a subscription to # leaves out $ topics.
 TICK_TOPIC = "$tick"
 QUOTA_TOPIC = "$quota"
@@ -289,4 +290,4 @@ class Parsed:
 
 def not_a_read(why: str, where: str = "") -> Fault:
     """Return the fault of something well-formed that is simply no tag read."""
-    return Fault(where=where, why=f"not a tag read: {why}", hides_reads=False)
+    return Fault(where=where, why=f"{NOT_A_READ}: {why}", hides_reads=False)

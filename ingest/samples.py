@@ -23,7 +23,7 @@ from ingest.drafts import Ground, Outcome, Unresolved
 from ingest.interpret import interpret_samples, select_quantities
 from ingest.plan import Plan, SensorRule, find_sensor
 from ingest.readers.fields import is_clock_set
-from ingest.reads import Message, Sample
+from ingest.reads import NOT_A_READ, Message, Sample
 from ingest.smoothing import Heard
 
 _PREFIX = "sensor:"
@@ -69,9 +69,7 @@ class SampleRoom:
         rule = find_sensor(self._plan, message.topic, sample.devices)
         if rule is None:
             names = " or ".join(map(repr, sample.devices))
-            return (
-                f"not a tag read: a sensor's sample; no [[sensor]] of the plan is {names:.160}"
-            )
+            return f"{NOT_A_READ}: a sensor's sample; no [[sensor]] of the plan is {names:.160}"
         quantities = select_quantities(rule, sample.values)
         if not quantities:
             names = ", ".join(name for name, _ in sample.values) or "none"

@@ -40,6 +40,7 @@ from ingest.readers.sparkplug import Node, is_sparkplug_topic
 from ingest.reads import (
     AGAIN_TOPIC,
     CLOCK_TOPIC,
+    NOT_A_READ,
     OWN_TOPICS,
     QUOTA_TOPIC,
     SESSION_TOPIC,
@@ -108,6 +109,7 @@ class Site:
             outcome.counts["repeats by number"] += 1
             return
         refused: Counter[str] = Counter()
+        hidden = list(decoded.faults)
         heard = self.clocks.hear_samples(message, decoded.others)
         for item in decoded.others:
             if isinstance(item, Sample):
@@ -116,16 +118,18 @@ class Site:
                 why = self._take_item(item, message, outcome)
             if isinstance(item, Vital):
                 continue
-            if why is not None:
-                refused[why] += 1
-            else:
+            if why is None:
                 outcome.taken[message.id] += 1
+                continue
+            refused[why] += 1
+            if isinstance(item, Sample | LineMessage) and not why.startswith(NOT_A_READ):
+                hidden.append(Fault(where="", why=why))
         if decoded.reads:
             refused += self._take_reads(decoded, message, outcome)
         for why, count in refused.items():
             said = why if count == 1 else f"{why} ({count} times)"
             outcome.faults.append((message.id, Fault(where="", why=said)))
-        self.roster.take_content(reader, message, decoded.reads, decoded.faults)
+        self.roster.take_content(reader, message, decoded.reads, hidden)
 
     def _take_item(
         self,

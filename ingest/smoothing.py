@@ -255,20 +255,23 @@ def _take_run(  # the loop of every read, in one piece for its speed
         if rssi is not None and rssi > tag.rssi_cdbm:
             tag.rssi_cdbm = rssi
         if has_sides or read.since_us is not None or n == start:
-            _add_rest(current, tag, read, at, has_sides=has_sides)
+            _add_rest(current, tag, read, at, station)
             least_us = current.first_us
     current.untimed += end - start if heard.is_untimed else 0
     return end
 
 
-def _add_rest(current: OpenPass, tag: Tag, read: Read, at: int, *, has_sides: bool) -> None:
-    """Add to a pass what most reads need not be asked: its start, and the side of the read."""
+def _add_rest(current: OpenPass, tag: Tag, read: Read, at: int, station: Station) -> None:
+    """Add to a pass what most reads need not be asked: its start, and the side of the read.
+
+    A reader that sums up since longer than a pass may last says nothing of this pass.
+    """
     since = at
-    if read.since_us is not None:
+    if read.since_us is not None and read.time_us - read.since_us <= station.pass_us:
         since = min(at, at - read.time_us + read.since_us)
         tag.first_us = min(tag.first_us, since)
     current.first_us = min(current.first_us, since)
-    if has_sides and read.antenna is not None:
+    if station.direction is not None and read.antenna is not None:
         side = tag.sides.get(read.antenna)
         if side is None:
             side = tag.sides[read.antenna] = Side(0, 0)

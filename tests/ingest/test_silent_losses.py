@@ -6,8 +6,9 @@ import pytest
 
 from ingest.decode import Decoded, decode_message
 from ingest.reads import Sample, TimeSource, Vital
-from tests.ingest.scene import T0, hex_of, message, sgtin
+from tests.ingest.scene import STATION, T0, hex_of, message, plan_of, run_site, sgtin
 from tests.ingest.test_decode import uplink
+from tests.ingest.test_site import FILL, SENSOR, tick
 
 TAG = hex_of(7)
 
@@ -131,3 +132,32 @@ def test_what_the_network_normalised_to_nothing_known_is_taken_as_decoded() -> N
     sample = decode(payload).others[-1]
     assert isinstance(sample, Sample)
     assert sample.values == (("t", 4.0),)
+
+
+@pytest.mark.parametrize(
+    ("payload", "topic"),
+    [
+        ({"device": "70B3D57ED0000001", "temperature": None}, "trucks/7"),
+        (uplink(decoded_payload={"voltage": "3.6"}), "trucks/7"),
+        ({"type": "line.batch", "phase": "end", "time": T0, "batch": "B-1"}, "gate/line"),
+    ],
+    ids=repr,
+)
+def test_what_a_place_of_the_plan_cannot_take_leaves_a_gap(payload: object, topic: str) -> None:
+    plan = plan_of(STATION, FILL, SENSOR + 'topics = ["trucks/#"]\n')
+    one = message(json.dumps(payload).encode(), topic)
+    _, outcome = run_site(plan, [one, tick(100, everything=True)])
+    assert [(fault.hides_reads, n) for n, fault in outcome.faults] == [(True, one.id)]
+    assert [notice.count for notice in outcome.notices] == [1]
+
+
+def test_what_the_plan_does_not_want_leaves_none() -> None:
+    plan = plan_of(STATION + "antennas = [1]\n", SENSOR + 'topics = ["trucks/#"]\n')
+    messages = [
+        message({"device": "x", "temperature": 4.0}, "trucks/7"),
+        message({"epc": TAG, "antenna": 2}),
+        message({"type": "gpi", "data": {"pin": 1, "state": "HIGH"}}),
+    ]
+    _, outcome = run_site(plan, [*messages, tick(100, everything=True)])
+    assert len(outcome.faults) == 3
+    assert outcome.notices == []

@@ -128,3 +128,17 @@ def test_no_more_passes_are_open_than_the_limit_and_none_is_lost() -> None:
     ended = feed(passes, station(), *[(str(n), -100 * n) for n in range(OPEN_PASSES_MAX + 3)])
     assert len(passes) == OPEN_PASSES_MAX
     assert len(ended) == 3
+
+
+def test_a_reader_that_sums_up_since_ever_makes_no_pass_of_each_report() -> None:
+    passes: list[OpenPass] = []
+    ended: list[Pass] = []
+    for n in range(1_800):
+        at = T0 + 2 * n * SECOND
+        read = Read("a", at, TimeSource.READER, None, None, seen=n + 1, since_us=T0)
+        ended += take_reads(passes, station(), [read], Heard(n.to_bytes(32), at))
+    spans = [
+        (one.last_us - one.first_us) // SECOND for one in [*ended, *end_all(passes, station())]
+    ]
+    assert sum(spans) > 3_500
+    assert len(spans) == 4
