@@ -12,10 +12,11 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from ledger.admitted import GapRow, project_gap
 from ledger.audit.bundle_answer import AnswerAudit
 from ledger.audit.bundle_authority import ShownAuthority
 from ledger.audit.bundle_events import PartCounts, ShownEntry, ShownEvents
@@ -181,7 +182,9 @@ class BundleAudit:
         root = checkpoint.checkpoint.root.hex() if checkpoint is not None else ""
         parts = (part for event in bundle.events for part in shown_parts(event.event))
         shown_bytes = sum(len(part or b"") for part in parts)
-        answer = AnswerAudit(events.known, size=size, root=root, shown_bytes=shown_bytes)
+        answer = AnswerAudit(
+            events.known, _gaps_of(entries), size=size, root=root, shown_bytes=shown_bytes
+        )
         yield from answer.check(bundle.answer)
         self.summary.answer_compared = answer.compared
         self.summary.answer_by_other_rules = answer.other_rules
@@ -196,6 +199,20 @@ def known_events(bundle: Bundle) -> list[KnownEvent]:
         for _ in events.check(event, entries.get(event.index)):
             pass
     return events.known
+
+
+def known_gaps(bundle: Bundle) -> list[GapRow]:
+    """Return the gap statements of `bundle`; nothing is verified."""
+    shown, _ = _read_entries(bundle)
+    return _gaps_of(_entries_by_index(shown))
+
+
+def _gaps_of(entries: Mapping[int, ShownEntry]) -> list[GapRow]:
+    rows = [
+        project_gap(one.index, one.statement.iss, one.statement.body)
+        for one in entries.values()
+    ]
+    return [row for row in rows if row is not None]
 
 
 def _entries_by_index(shown: list[_Shown]) -> dict[int, ShownEntry]:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, zip_longest
 from typing import Any
 
+from ledger.admitted import GapRow
 from ledger.audit.finding import Finding
 from ledger.epcis.event import format_time, parse_time_us
 from ledger.errors import ParseError
@@ -27,7 +28,7 @@ from ledger.provenance.document import assemble_answer
 from ledger.provenance.listed import ListedSource
 from ledger.provenance.source import KnownEvent
 
-ANSWER_RULES = 2
+ANSWER_RULES = 3
 """Grows where the engine answers otherwise from the same events: an answer by other rules
 cannot be judged, only its evidence can."""
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
@@ -62,9 +63,14 @@ class Asked:
         self.at_us = at_us
 
 
-def work_out(events: Sequence[KnownEvent], asked: Asked) -> Row | None:
-    """Return the answer that `events` support; None where none of them is about the thing."""
-    source = ListedSource(events, asked.size)
+def work_out(
+    events: Sequence[KnownEvent], asked: Asked, gaps: Sequence[GapRow] = ()
+) -> Row | None:
+    """Return the answer that `events` and gap statements support.
+
+    None where none of the events is about the thing.
+    """
+    source = ListedSource(events, asked.size, gaps)
     answer = trace(
         source, asked.key, now_us=asked.at_us, at_us=asked.at_us, known_at=asked.size
     )
@@ -122,6 +128,13 @@ def collect_places(answer: object) -> Iterator[Place]:
             yield from _places_of(value)
 
 
+def collect_statements(answer: Row) -> set[int]:
+    """Return the entries with the gap statements that `answer` names."""
+    rows = answer.get("gaps")
+    found = [row.get("stated_in") for row in rows if isinstance(row, dict)] if rows else []
+    return {-1 if type(one) is not int else one for one in found if one is not None}
+
+
 def _places_of(row: Row) -> Iterator[Place]:
     if "entry" in row and "position" in row:
         yield from _place([row["entry"], row["position"]])
@@ -150,12 +163,19 @@ class AnswerAudit:
     """
 
     def __init__(
-        self, events: Sequence[KnownEvent], *, size: int | None, root: str, shown_bytes: int
+        self,
+        events: Sequence[KnownEvent],
+        gaps: Sequence[GapRow] = (),
+        *,
+        size: int | None,
+        root: str,
+        shown_bytes: int,
     ) -> None:
         """Hold answers against `events` of a log with that checkpoint (None is unreadable).
 
-        What is shown of them has `shown_bytes`.
+        What is shown of them has `shown_bytes`; `gaps` are the bundle's gap statements.
         """
+        self._gaps = gaps
         self._shown_bytes = shown_bytes
         self.too_long = False
         self._events = events
@@ -201,6 +221,14 @@ class AnswerAudit:
                 f"event {position} of entry {index}" if index >= 0 else "no place of an event",
                 "The answer claims what an event says that the bundle does not show.",
             )
+        for index in sorted(collect_statements(answer) - {one.idx for one in self._gaps}):
+            yield _unsupported(
+                index if index >= 0 else None,
+                "answer gaps",
+                "a gap statement of the bundle",
+                f"entry {index}" if index >= 0 else "no entry",
+                "The answer claims what a gateway admits that the bundle does not show.",
+            )
 
     def _check_root(self, asked: Asked) -> Iterator[Finding]:
         if self._size is None:
@@ -216,7 +244,7 @@ class AnswerAudit:
             )
 
     def _compare(self, answer: Row, asked: Asked) -> Iterator[Finding]:
-        again = work_out(self._events, asked) or {}
+        again = work_out(self._events, asked, self._gaps) or {}
         if encode_answer(again) == encode_answer(answer):
             return
         rebuilt = json.loads(encode_answer(again))

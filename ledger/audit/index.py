@@ -5,6 +5,7 @@ the events, and are compared as the audit of the log goes along: no second index
 
     event     all columns of an `EventRow`, by eid
     mention   (eid, key text, role number, event_time_us), by eid
+    gap       all columns of a `GapRow`, by idx
     master    (SHA-256, idx) of the documents with master data, held against the documents
     progress  the first entry that is not in the index yet
 
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import chain
 
+from ledger.admitted import GapRow, project_gap
 from ledger.audit.documents import DocumentAudit
 from ledger.audit.finding import Finding
 from ledger.audit.stored import show
@@ -38,6 +40,7 @@ Row = Sequence[object]
 DEFERRED_MAX = 50_000
 """How many findings are held back at most, over all statements that lost events."""
 EVENT_COLUMNS = tuple(one.name for one in fields(EventRow))
+GAP_COLUMNS = tuple(one.name for one in fields(GapRow))
 _ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
 
 
@@ -49,10 +52,12 @@ class IndexAudit:
         *,
         events: Iterable[Row],
         mentions: Iterable[Row],
+        gaps: Iterable[Row],
         masters: Iterable[Row],
         progress: Iterable[Row],
     ) -> None:
-        """Compare `events` and `mentions`, both ordered by eid, up to `progress`."""
+        """Compare `events` and `mentions`, ordered by eid, and `gaps`, up to `progress`."""
+        self._gaps = _Cursor(gaps, 0)
         self._events = _Cursor(events, 0)
         self._mentions = _Cursor(mentions, 0)
         self._masters = {row[0]: row[1] for row in masters}
@@ -132,6 +137,23 @@ class IndexAudit:
                 self._held -= len(findings)
                 yield from findings
 
+    def check_gap(self, index: int, statement: Statement | None) -> Iterator[Finding]:
+        """Yield how the row of the gap statement in entry `index` differs from the rebuilt one.
+
+        An entry whose statement cannot be read (None) may have any.
+        """
+        for row in self._gaps.before(index):
+            yield _gap_finding(row[0], "no such row", show_row(row))
+        if statement is None or index >= self._next:
+            return
+        made = project_gap(index, statement.iss, statement.body)
+        wanted = () if made is None else (tuple(getattr(made, name) for name in GAP_COLUMNS),)
+        found = tuple(tuple(row) for row in self._gaps.at(index))
+        self.rows += len(found)
+        if found != wanted:
+            shown = [show_row(rows[0]) if rows else "no such row" for rows in (wanted, found)]
+            yield _gap_finding(index, *shown)
+
     def check_document(
         self, digest: object, data: object, cited: int | None
     ) -> Iterator[Finding]:
@@ -159,6 +181,8 @@ class IndexAudit:
         for cursor, table in ((self._events, "event"), (self._mentions, "mention")):
             for row in cursor.rest():
                 yield _finding(row[0], table, "no such row", show_row(row))
+        for row in self._gaps.rest():
+            yield _gap_finding(row[0], "no such row", show_row(row))
         if len(self._progress) != 1 or self._next > size:
             shown = ", ".join(show(row[0]) for row in self._progress) or "no row"
             yield _finding(None, "progress", f"one row, {size} at most", shown)
@@ -249,6 +273,17 @@ class _Cursor:
     def _reaches(self, row: Row, value: int) -> bool:
         at = row[self._column]
         return isinstance(at, int) and at >= value
+
+
+def _gap_finding(index: object, expected: str, computed: str) -> Finding:
+    return Finding(
+        check=14,
+        index=index if isinstance(index, int) and index >= 0 else None,
+        field="index.db gap",
+        expected=expected,
+        computed=computed,
+        what=f"The index says about the gap statement in entry {index} something else than it.",
+    )
 
 
 def index_contradiction(why: str) -> Finding:

@@ -307,6 +307,7 @@ class LogAudit:
         self, at: int, entry: Entry | None, statement: Statement | None, index: IndexAudit
     ) -> Iterator[Finding]:
         shown = self._events.shown
+        yield from index.check_gap(at, statement)
         if entry is None or statement is None or shown is None:
             index.skip_entry(at)
             return

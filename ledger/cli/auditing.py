@@ -256,6 +256,7 @@ def _open_index(
     return IndexAudit(
         events=files.events(),
         mentions=files.mentions(),
+        gaps=files.gaps(),
         masters=files.masters(),
         progress=files.progress(),
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ledger.audit.index import EVENT_COLUMNS
+from ledger.audit.index import EVENT_COLUMNS, GAP_COLUMNS
 from ledger.audit.trustfile import TRUST_BYTES_MAX, TRUST_NAME
 from ledger.client.reading import UnreadableError, find_url, read_bounded
 from ledger.client.sqlitefile import ReadOnlyDatabase, Row
@@ -34,7 +34,7 @@ _EVIDENCE_TABLES = frozenset(
     {"entry", "event", "tile", "checkpoint", "chain", "key_entry", "notice", "document"}
 )
 _SIGNED_TABLES = frozenset({"signed"})
-_INDEX_TABLES = frozenset({"event", "key", "master", "mention", "progress"})
+_INDEX_TABLES = frozenset({"event", "gap", "key", "master", "mention", "progress"})
 
 
 def _short(column: str, most: int) -> str:
@@ -209,6 +209,11 @@ class IndexFiles:
     def mentions(self) -> Iterator[Row]:
         """Yield (eid, key text, role number, event_time_us) of each mention, by eid."""
         return self._index.rows(_MENTIONS)
+
+    def gaps(self) -> Iterator[Row]:
+        """Yield the rows of `gap`, the columns of a `GapRow`, by idx."""
+        columns = ", ".join(GAP_COLUMNS)
+        return self._index.rows(f"SELECT {columns} FROM gap ORDER BY idx")  # noqa: S608 - our own names
 
     def masters(self) -> Iterator[Row]:
         """Yield (document, idx) of each document with master data."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ledger.projection import THING_ROLES
+from ledger.provenance.admissions import find_admissions
 from ledger.provenance.conditions import Conditions, read_conditions
 from ledger.provenance.custody import OWNER, POSSESSOR, Custody, follow_custody
 from ledger.provenance.doubts import find_doubts
@@ -101,6 +102,7 @@ def trace(
     open_ends = [*story.gaps, *conditions.gaps, *find_doubts(story, pool, now)]
     open_ends += [gap for one in ways for gap in one.gaps]
     open_ends += [gap for one in custody.values() for gap in one.gaps]
+    open_ends += find_admissions(story, reader, present)
     return Answer(
         key=key,
         at_us=at_us,

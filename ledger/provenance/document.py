@@ -268,6 +268,7 @@ def _gap(gap: Gap) -> Document:
         "to": format_moment(gap.end),
         "between": list(gap.between),
         "why": gap.why,
+        "stated_in": gap.stated_in,
     }
 
 

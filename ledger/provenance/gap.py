@@ -50,6 +50,11 @@ REUSED_KEY = "reused_key"
 IDENTICAL_EVENTS = "identical_events"
 COLLIDING_IDS = "event_id_collision"
 AFTER_RECORD = "after_record_time"
+MISSED_NUMBERS = "missed_event_numbers"
+READER_DROPS = "dropped_by_reader"
+READER_SILENT = "reader_silent"
+MESSAGES_REFUSED = "messages_refused"
+NOT_TAKEN = "messages_not_taken"
 TRUNCATED = "truncated"
 
 
@@ -63,6 +68,8 @@ class Gap:
     end: Moment | None
     between: tuple[str, ...]
     why: str
+    stated_in: int | None = None
+    """The entry with the gap statement in which a gateway admits it, if one does."""
 
 
 def in_order(gaps: Iterable[Gap]) -> list[Gap]:
@@ -73,5 +80,5 @@ def in_order(gaps: Iterable[Gap]) -> list[Gap]:
 def _order(gap: Gap) -> tuple[object, ...]:
     start = gap.start or gap.end
     at_us = start[0] if start is not None else 0
-    what = (gap.kind, gap.thing, gap.between, gap.why)
+    what = (gap.kind, gap.thing, gap.between, gap.why, gap.stated_in or 0)
     return at_us, *what, gap.start or span.FIRST, gap.end or span.LAST

@@ -11,6 +11,7 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ledger.admitted import site_of
 from ledger.provenance.gap import MOVED_UNSEEN, NO_VEHICLE, UNKNOWN_PLACE, Gap
 from ledger.provenance.pool import Node
 from ledger.provenance.span import LAST, Moment, Span
@@ -58,11 +59,6 @@ class Journey:
     place: str | None = None
     """Where it is at the end: the last bizLocation, None where it is unknown."""
     in_transit: bool = False
-
-
-def site_of(place: str) -> str:
-    """Return the place without its extension: the GLN that stands for the whole site."""
-    return place.partition("/254/")[0]
 
 
 def follow_journey(thing: str, told: Sequence[Told], end: Moment) -> Journey:

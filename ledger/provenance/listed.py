@@ -7,15 +7,19 @@ Pure: no I/O, no clock, no randomness.
 
 from collections.abc import Iterable, Sequence
 
-from ledger.provenance.source import KnownEvent, Wanted, newest_of
+from ledger.admitted import GapRow, searched_site
+from ledger.provenance.source import GapsWanted, KnownEvent, Wanted, newest_of
 
 
 class ListedSource:
-    """An `EventSource` over `events`, in a log of `size` entries."""
+    """An `EventSource` over `events` and `gaps`, in a log of `size` entries."""
 
-    def __init__(self, events: Iterable[KnownEvent], size: int) -> None:
+    def __init__(
+        self, events: Iterable[KnownEvent], size: int, gaps: Iterable[GapRow] = ()
+    ) -> None:
         """Index `events` by what they name."""
         self._size = size
+        self._gaps = list(gaps)
         self._events = sorted(events, key=lambda known: known.pin.eid)
         self._named: dict[str, list[KnownEvent]] = {}
         for known in self._events:
@@ -57,6 +61,13 @@ class ListedSource:
         found = (known for known in self._events if known.event.event_id in ids)
         return self._before(found, before_entry)
 
+    def gaps_of(
+        self, wanted: Sequence[GapsWanted], *, before_entry: int | None = None, limit: int
+    ) -> Iterable[GapRow]:
+        """Return the gap statements that any of `wanted` describes; the newest `limit`."""
+        below = self._size if before_entry is None else before_entry
+        return select_gaps((one for one in self._gaps if one.idx < below), wanted, limit)
+
     def keys_under(self, key: str) -> Sequence[str]:
         """Return `key` and the keys below it that the events name, in order."""
         return sorted(one for one in self._named if one == key or one.startswith(key + "/"))
@@ -88,6 +99,24 @@ def select_wanted(events: Iterable[KnownEvent], wanted: Wanted) -> set[KnownEven
             and (last is None or known.event.event_time_us <= last)
         )
     return found
+
+
+def select_gaps(
+    gaps: Iterable[GapRow], wanted: Sequence[GapsWanted], limit: int
+) -> list[GapRow]:
+    """Return those of `gaps` that any of `wanted` describes, the newest `limit`."""
+    spans: dict[str, list[GapsWanted]] = {}
+    for one in wanted:
+        spans.setdefault(searched_site(one.site), []).append(one)
+    found = {
+        row.idx: row
+        for row in gaps
+        if any(
+            row.from_us <= one.to_us and one.from_us <= row.to_us
+            for one in spans.get(row.site, ())
+        )
+    }
+    return [found[idx] for idx in sorted(found, reverse=True)[:limit]]
 
 
 def _is_within(known: KnownEvent, wanted: Wanted) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ledger.admitted import GapRow
 from ledger.epcis.event import Event
 from ledger.projection import THING_ROLES, Pin, content_hash, mentions_of
 from ledger.provenance.readings import Reading, readings_of
@@ -68,6 +69,15 @@ class Wanted:
     oldest: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GapsWanted:
+    """Gap statements about `site` that meet the time from `from_us` to `to_us`, inclusively."""
+
+    site: str
+    from_us: int
+    to_us: int
+
+
 class EventSource(Protocol):
     """What the engine needs of a store of events; every call is one batch.
 
@@ -101,6 +111,11 @@ class EventSource(Protocol):
         self, ids: Sequence[str], *, before_entry: int | None = None
     ) -> Iterable[KnownEvent]:
         """Return the events with one of these eventIDs."""
+
+    def gaps_of(
+        self, wanted: Sequence[GapsWanted], *, before_entry: int | None = None, limit: int
+    ) -> Iterable[GapRow]:
+        """Return the gap statements that any of `wanted` describes; the newest `limit`."""
 
     def keys_under(self, key: str) -> Sequence[str]:
         """Return `key` and the keys that start with it and a slash, as far as events name any.

@@ -46,10 +46,15 @@ def load_signed(reader: EvidenceReader) -> Signed:
 
 
 def take_bundle(
-    reader: EvidenceReader, signed: Signed, places: Iterable[Place], hidden: Iterable[int]
+    reader: EvidenceReader,
+    signed: Signed,
+    places: Iterable[Place],
+    hidden: Iterable[int],
+    statements: Iterable[int] = (),
 ) -> Bundle:
     """Return the bundle of the events at `places` with the parts `hidden` withheld.
 
+    `statements` are entries that are shown beside, for what they state themselves.
     What a source withheld from the ledger stays withheld; an event that was erased is left
     out.
     """
@@ -60,7 +65,7 @@ def take_bundle(
         for event in _take_events(reader, index, [position for _, position in group], kept_back)
     ]
     entries: dict[int, bytes] = {}
-    for index in {index for index, _ in chosen} | {0}:
+    for index in {index for index, _ in chosen} | {0, *statements}:
         _take_entries(reader, index, entries)
     indexes = sorted(entries)
     if indexes[-1] >= signed.size:

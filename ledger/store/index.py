@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 
+from ledger.admitted import GapRow, project_gap
 from ledger.disclosure import decode_event, shown_parts, withheld
 from ledger.entry import parse_entry
 from ledger.epcis.master import may_have_master_data
@@ -37,14 +38,17 @@ from ledger.store.evidence import EvidenceReader, StoredEvent
 from ledger.store.schema import INDEX_LAYOUT
 
 # Grows with every change of the tables or of the projection; another number is rebuilt.
-INDEX_VERSION = 5
+INDEX_VERSION = 6
 ENTRIES_RUN_MAX = 256
 EVENTS_RUN_MAX = 8192
 KEYS_CACHED_MAX = 200_000
 
 _ERASURE = b"tagtrail/erasure/v1"
+_GAP = b"tagtrail/gap/v1"
 _ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
 _EVENT_COLUMNS = ", ".join(EventRow.__slots__)
+_GAP_COLUMNS = ", ".join(GapRow.__slots__)
+_values_of_gap = attrgetter(*GapRow.__slots__)
 _values_of_event = attrgetter(*EventRow.__slots__)
 _OF_EMPTIED = f"eid >> {POSITION_BITS} IN (SELECT idx FROM {{asked}})"  # noqa: S608 - a number of ours
 _CITES = re.compile(rb'"tagtrail:evidence":\s*\{[^{}]*"document":\s*"([0-9a-f]{64})"')
@@ -112,6 +116,7 @@ class Index:
             with self._database.transaction(erasing=bool(emptied)) as connection:
                 self._move(connection, self._next + read)
                 self._store(connection, rows)
+                self._note_gaps(connection, self._next, run[:read])
                 self._note_masters(connection, self._next, run[:read])
                 if emptied:
                     self._project_again(connection, emptied)
@@ -163,6 +168,18 @@ class Index:
                 (ids[m.key], _ROLE_NUMBERS[m.role], m.event_time_us, m.eid) for m in mentions
             ),
         )
+
+    def _note_gaps(
+        self, connection: Connection, start: int, run: Sequence[tuple[bytes, list[StoredEvent]]]
+    ) -> None:
+        """Note what the entries from `start` on admit to have missed."""
+        rows = []
+        for index, (data, _) in enumerate(run, start):
+            if _GAP in data:  # May be, by chance, without being one.
+                statement = parse_statement(parse_entry(data).statement)
+                row = project_gap(index, statement.iss, statement.body)
+                rows += [] if row is None else [_values_of_gap(row)]
+        self._database.insert(connection, f"gap ({_GAP_COLUMNS})", rows)
 
     def _note_masters(
         self, connection: Connection, start: int, run: Sequence[tuple[bytes, list[StoredEvent]]]

@@ -11,9 +11,10 @@ key from the same instant on, and of the index no more rows are read than that t
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from ledger.admitted import SCALES, GapRow, longest_of, searched_site
 from ledger.indexed import indexed_text
 from ledger.projection import POSITION_BITS
-from ledger.provenance.source import KnownEvent, Wanted, newest_of
+from ledger.provenance.source import GapsWanted, KnownEvent, Wanted, newest_of
 from ledger.store.database import Where
 from ledger.store.dialect import LIMIT_NONE, Connection, Database
 from ledger.store.index import find_key_ids, role_numbers
@@ -46,6 +47,16 @@ WHERE mention.key = asked.key AND mention.role = asked.role
 """
 _NEWEST = _SOME.format(low=_NTH.format(order="DESC", end="low"), high="asked.high")
 _OLDEST = _SOME.format(low="asked.low", high=_NTH.format(order="ASC", end="high"))
+_GAPS = """
+SELECT DISTINCT gap.idx
+FROM {asked} CROSS JOIN gap
+WHERE gap.site = asked.site AND gap.scale = asked.scale
+  AND gap.from_us BETWEEN asked.earliest AND asked.high AND gap.to_us >= asked.low
+  AND gap.idx < ?2
+ORDER BY gap.idx DESC LIMIT ?3
+"""
+_GAP_COLUMNS = ", ".join(f"gap.{name}" for name in GapRow.__slots__)
+_GAP_ROWS = f"SELECT {_GAP_COLUMNS} FROM {{asked}} CROSS JOIN gap WHERE gap.idx = asked.idx"  # noqa: S608 - names of ours
 _Part = tuple[str, int, frozenset[str]]
 # In the order of text a slash comes right before the digit 0.
 _UNDER = "SELECT text FROM key WHERE text = ? OR (text > ? AND text < ?) ORDER BY text"
@@ -144,6 +155,33 @@ class IndexSource:
     ) -> Iterable[KnownEvent]:
         """Return the events with one of these eventIDs."""
         return self._load(self._find_by("event_id", ids, before_entry))
+
+    def gaps_of(
+        self, wanted: Sequence[GapsWanted], *, before_entry: int | None = None, limit: int
+    ) -> Iterable[GapRow]:
+        """Return the gap statements that any of `wanted` describes; the newest `limit`."""
+        self.batches += 1
+        index = self._loader.index
+        spans = [
+            (
+                searched_site(one.site),
+                scale,
+                one.from_us - longest_of(scale),
+                one.from_us,
+                one.to_us,
+            )
+            for one in wanted
+            for scale in SCALES
+        ]
+        table = index.given("?1", site=str, scale=int, earliest=int, low=int, high=int)
+        below = self._size if before_entry is None else min(before_entry, self._size)
+        with index.lend() as connection:
+            text = _GAPS.format(asked=table)
+            found = connection.execute(text, (index.pack(spans), below, limit)).fetchall()
+            text = _GAP_ROWS.format(asked=index.given("?1", idx=int))
+            rows = connection.execute(text, (index.pack([row[0] for row in found]),)).fetchall()
+        self.rows += len(rows)
+        return [GapRow(**dict(zip(GapRow.__slots__, row, strict=True))) for row in rows]
 
     def keys_under(self, key: str) -> Sequence[str]:
         """Return `key` and the keys below it that the index knows, in order."""

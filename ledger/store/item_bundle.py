@@ -8,8 +8,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ledger.audit.bundle import known_events
-from ledger.audit.bundle_answer import Asked, Row, collect_places, encode_answer, work_out
+from ledger.audit.bundle import known_events, known_gaps
+from ledger.audit.bundle_answer import (
+    Asked,
+    Row,
+    collect_places,
+    collect_statements,
+    encode_answer,
+    work_out,
+)
 from ledger.bundle import Bundle
 from ledger.provenance.answer import trace
 from ledger.provenance.document import assemble_answer
@@ -52,12 +59,14 @@ def bundle_item(
     if story is None:
         return None
     told = json.loads(json.dumps(assemble_answer(story)))
-    made = take_bundle(evidence, signed, set(collect_places(told)), question.hidden)
+    admitted = collect_statements(told)
+    places = set(collect_places(told))
+    made = take_bundle(evidence, signed, places, question.hidden, admitted)
     if not question.with_answer:
         return Made(made)
     root = signed.root.hex() if size == signed.size else None
     asked = Asked(key, size=size, root=root, at_us=at_us)
-    claims = work_out(known_events(made), asked)
+    claims = work_out(known_events(made), asked, known_gaps(made))
     if claims is None:
         return Made(made, ("no answer: what is shown no longer names the item",))
     answer = encode_answer(claims)

@@ -24,6 +24,7 @@
     key(id, text)                                what is named, interned
     mention(key, role, event_time_us, eid)       key = key.id, role = its number in `ROLES`
     event(eid, ...)                              the fields of `projection.EventRow`
+    gap(idx, ...)                                the gap statements, as `admitted.GapRow`
     master(document, idx)                        documents with master data, by SHA-256
     progress(id = 1, next_idx)                   the first entry that is not in here yet
 
@@ -253,6 +254,24 @@ class EventRowTable(IndexTable, table=True):
     error_reason: str | None = Field(default=None, sa_type=_TEXT)
     withheld: int = Field(sa_type=_INT)
     facets: int = Field(sa_type=_INT)
+
+
+class GapTable(IndexTable, table=True):
+    """One gap statement: column for column an `admitted.GapRow`."""
+
+    __tablename__ = "gap"
+    __table_args__ = (Index("gap_by_site", "site", "scale", "from_us"), _STRICT)
+
+    idx: int = Field(primary_key=True, sa_type=_INT, sa_column_kwargs=_GIVEN)
+    iss: str = Field(sa_type=_TEXT)
+    site: str = Field(sa_type=_TEXT)
+    source: str = Field(sa_type=_TEXT)
+    scale: int = Field(sa_type=_INT)
+    what: int = Field(sa_type=_INT)
+    from_us: int = Field(sa_type=_INT)
+    to_us: int = Field(sa_type=_INT)
+    count: int | None = Field(default=None, sa_type=_INT)
+    why: str = Field(sa_type=_TEXT)
 
 
 class MasterTable(IndexTable, table=True):

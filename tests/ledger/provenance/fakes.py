@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
+from ledger.admitted import GapRow, project_gap
 from ledger.epcis.event import format_time, parse_time_us, split_event
 from ledger.gs1.epc import canonical_key
 from ledger.projection import (
@@ -17,8 +18,9 @@ from ledger.projection import (
 )
 from ledger.provenance.answer import trace
 from ledger.provenance.document import assemble_answer
-from ledger.provenance.listed import select_wanted
-from ledger.provenance.source import KnownEvent, Wanted, known_event, newest_of
+from ledger.provenance.listed import select_gaps, select_wanted
+from ledger.provenance.source import GapsWanted, KnownEvent, Wanted, known_event, newest_of
+from ledger.statement import Gap
 from tests.oracle.agreement import check_answer, oracle_of
 
 FARM = "https://id.gs1.org/417/9506000000008"
@@ -183,6 +185,7 @@ class ListSource:
     def __init__(self) -> None:
         self.entries: list[list[tuple[KnownEvent, tuple[MentionRow, ...]]]] = []
         self.named: dict[str, list[KnownEvent]] = {}
+        self.gaps: list[GapRow] = []
         self.batches = 0
         self.given = 0
 
@@ -255,6 +258,22 @@ class ListSource:
             )
         }
         return self._give([found[name] for name in sorted(newest_of(found, limit))])
+
+    def admit(self, source: str, what: int, span: tuple[int, int], why: str = "lost") -> int:
+        """Append one gap statement of the dairy's gateway; return its entry index."""
+        body = Gap(source=source, what=what, start=span[0], end=span[1], count=None, why=why)
+        row = project_gap(len(self.entries), DAIRY, body)
+        assert row is not None
+        self.entries.append([])
+        self.gaps.append(row)
+        return row.idx
+
+    def gaps_of(
+        self, wanted: Sequence[GapsWanted], *, before_entry: int | None = None, limit: int
+    ) -> list[GapRow]:
+        self.batches += bool(self.gaps)
+        below = self.size() if before_entry is None else before_entry
+        return select_gaps((one for one in self.gaps if one.idx < below), wanted, limit)
 
     def keys_under(self, key: str) -> list[str]:
         named = {one for known, _ in self._visible(None) for one in known.roles}

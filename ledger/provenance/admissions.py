@@ -1,0 +1,107 @@
+"""What gateways admit to have missed where a thing was, and when.
+
+A gap statement concerns a thing if it is about the site of one of its events, and meets the
+time between the event before and the event after that one: it may have been read there then,
+and nobody would know. Before its first event it is an hour that counts, and after its last a
+day, as far as the answer goes. It also concerns what was inside something, or bolted to it,
+while a sensor on that was silent.
+
+Of an answer's gap statements the newest `ADMITTED_MAX` are told.
+
+Pure: no I/O, no clock, no randomness.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from ledger.admitted import GapRow, searched_site
+from ledger.provenance import gap as gaps
+from ledger.provenance.gap import Gap
+from ledger.provenance.reader import Reader
+from ledger.provenance.source import GapsWanted
+from ledger.provenance.span import FIRST, LAST, TIME_MAX_US, Moment
+from ledger.provenance.story import Story, Thing, Told
+
+ADMITTED_MAX = 500
+BEFORE_US = 3_600_000_000
+AFTER_US = 24 * BEFORE_US
+KINDS = (
+    gaps.MISSED_NUMBERS,
+    gaps.READER_DROPS,
+    gaps.READER_SILENT,
+    gaps.MESSAGES_REFUSED,
+    gaps.NOT_TAKEN,
+)
+_Window = tuple[str, int, int]
+
+
+def find_admissions(story: Story, reader: Reader, present: Moment) -> list[Gap]:
+    """Return the gaps that gap statements leave in the story of each thing, up to `present`."""
+    windows = {
+        thing.key: list(_joined(_windows(thing, reader, present)))
+        for thing in story.things.values()
+    }
+    wanted = sorted({one for those in windows.values() for one in those})
+    if not wanted:
+        return []
+    rows = reader.source.gaps_of(
+        [GapsWanted(site, low, high) for site, low, high in wanted],
+        before_entry=reader.before_entry,
+        limit=ADMITTED_MAX,
+    )
+    found = sorted(set(rows), key=lambda row: row.idx)
+    told = [_gap(key, row) for key, those in windows.items() for row in _met(those, found)]
+    if len(found) >= ADMITTED_MAX:
+        why = f"gateways admit more gaps there than the newest {ADMITTED_MAX}"
+        told.append(Gap(gaps.TRUNCATED, story.root, None, None, (story.root,), why))
+    return told
+
+
+def _windows(thing: Thing, reader: Reader, present: Moment) -> Iterator[_Window]:
+    """Yield at which sites, and when, something may have been missed of a thing."""
+    end_us = min(present, thing.end, reader.top, (TIME_MAX_US, b"", 0))[0]
+    told = [one for one in thing.sure() if one.node.moment[0] <= end_us]
+    for n, one in enumerate(told):
+        at_us = one.node.moment[0]
+        low = told[n - 1].node.moment[0] if n else max(at_us - BEFORE_US, reader.horizon[0])
+        high = told[n + 1].node.moment[0] if n + 1 < len(told) else at_us + AFTER_US
+        for site in _sites(one):
+            yield site, low, min(high, end_us)
+    for holder in thing.holders:
+        start, until = max(holder.span.start, reader.horizon), min(holder.span.end, present)
+        if FIRST < start <= until < LAST:
+            yield searched_site(holder.key), start[0], until[0]
+
+
+def _sites(told: Told) -> set[str]:
+    event = told.node.event
+    places = (event.read_point, event.biz_location)
+    return {searched_site(place) for place in places if place is not None}
+
+
+def _joined(windows: Iterable[_Window]) -> Iterator[_Window]:
+    """Yield the windows of each site, those that meet as one."""
+    open_one: _Window | None = None
+    for site, low, high in sorted(windows):
+        if open_one is not None and open_one[0] == site and low <= open_one[2]:
+            open_one = site, open_one[1], max(open_one[2], high)
+            continue
+        if open_one is not None:
+            yield open_one
+        open_one = site, low, high
+    if open_one is not None:
+        yield open_one
+
+
+def _met(windows: Iterable[_Window], rows: Iterable[GapRow]) -> Iterator[GapRow]:
+    own = list(windows)
+    for row in rows:
+        if any(
+            row.site == site and row.from_us <= high and low <= row.to_us
+            for site, low, high in own
+        ):
+            yield row
+
+
+def _gap(thing: str, row: GapRow) -> Gap:
+    span = (row.from_us, b"", -1), (row.to_us, b"", -1)
+    return Gap(KINDS[row.what], thing, *span, (row.source, row.iss), row.why, row.idx)
