@@ -98,6 +98,16 @@ def read_health(folder: Path) -> Health:
     )
 
 
+def oldest_waiting_us(folder: Path) -> int | None:
+    """Return when the oldest statement was signed that has no receipt, None without one."""
+    db = open_reader(folder / outbox.FILE, outbox.VERSION)
+    try:
+        oldest: int | None = db.execute("SELECT min(created_us) FROM statement").fetchone()[0]
+    finally:
+        db.close()
+    return oldest
+
+
 def read_unresolved(folder: Path, count: int = -1) -> list[Unresolved]:
     """Return what did not add up to an event, in order, `count` at most."""
     db = open_reader(folder / outbox.FILE, outbox.VERSION)

@@ -1,5 +1,6 @@
 """What an operator does beside the running gateway: doctor, tail, capture, parked."""
 
+import dataclasses
 import json
 import logging
 import signal
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ingest.decode import decode_message
-from ingest.doctor import Ask, Finding, examine
+from ingest.doctor import Ask, examine
 from ingest.health import read_health
 from ingest.inbox import Inbox
 from ingest.inboxreader import InboxReader
@@ -109,16 +110,16 @@ def run_doctor(
         broker=broker,
         ledger=ledger,
     )
-    findings: list[Finding] = []
+    findings = []
     console = Console(highlight=False, soft_wrap=True)
     for one in examine(ask):
         findings.append(one)
         if not as_json:
             line = Text(f"{one.level:<8}", style=_COLOURS[one.level])
-            console.print(line + Text(f"{one.part:<8} {one.said}"))
+            line += Text(f"{one.part:<8} {one.said}")
+            console.print(line + Text(f": {one.mend}" if one.mend else "", style="dim"))
     if as_json:
-        rows = [{"level": one.level, "part": one.part, "said": one.said} for one in findings]
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(json.dumps([dataclasses.asdict(one) for one in findings], indent=2))
     levels = {one.level for one in findings}
     if "fault" in levels:
         raise typer.Exit(2)

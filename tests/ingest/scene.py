@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -118,6 +119,7 @@ def make_folder(folder: Path, *parties: str) -> Settings:
     """Make a gateway's folder with a key for each party, and return its settings."""
     (folder / "keys").mkdir(parents=True)
     (folder / "passphrase").write_bytes(PASSPHRASE + b"\n")
+    (folder / "passphrase").chmod(0o600)
     lines = [f'origin = "{ORIGIN}"', 'passphrase_file = "passphrase"']
     lines.append(f'log = "{LOG_VKEY}"')
     for n, party in enumerate(parties or (DAIRY,)):
@@ -140,7 +142,7 @@ class Ledger(ThreadingHTTPServer):
 
     `keys` are the public keys it knows by kid (all if empty); `down` makes it answer 503,
     `answer` with that status and body; `page` is in place of receipts. It takes nothing before
-    `slow` is set.
+    `slow` is set. `records` are what it says of keys, `clock_off_s` is how far off its clock.
     """
 
     daemon_threads = True
@@ -154,6 +156,8 @@ class Ledger(ThreadingHTTPServer):
         self.down = False
         self.answer: tuple[int, bytes] | None = None
         self.page = b""
+        self.records: list[dict[str, object]] | None = None
+        self.clock_off_s = 0
         self.slow = threading.Event()
         self.slow.set()
         self.repeats = 0
@@ -263,6 +267,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.page and self.path.startswith("/log/proof/"):
             self._reply(200, self.server.page)
             return
+        if self.path == "/keys" and self.server.records is not None:
+            self._reply(200, json.dumps({"keys": self.server.records}).encode())
+            return
         with self.server.writing:
             index = self.path.removeprefix("/log/proof/")
             if index.isdigit() and int(index) >= len(self.server.entries):
@@ -284,6 +291,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        at = time.time() if timestamp is None else timestamp
+        return super().date_time_string(at + self.server.clock_off_s)
 
     def handle(self) -> None:
         with suppress(ConnectionError):  # a gateway that was killed

@@ -230,7 +230,7 @@ def test_the_doctor_sees_a_broker_that_loses_what_waits(tmp_path: Path) -> None:
     with serving() as ledger, careless_mosquitto(tmp_path / "b", careless) as broker:
         found = findings(settings, broker.url, ledger.url)
     (fault,) = [one for one in found["broker"] if one.level == "fault"]
-    assert "max_queued_messages" in fault.said
+    assert "max_queued_messages" in fault.mend
 
 
 @contextmanager
