@@ -52,6 +52,7 @@ TIME_FIELDS = (
     "lastSeenTime",
     "firstSeenTimestamp",
     "firstSeenTime",
+    *("eventTime", "readTime", "timeStamp", "epochMillis", "timestampMs", "timestamp_ms"),
 )
 ANTENNA_FIELDS = ("antenna", "antennaPort", "antenna_port", "port")
 SENSOR_FIELDS = ("temperature", "humidity", "pressure")

@@ -17,6 +17,9 @@ A heartbeat says what the reader dropped since it started. Errors, warnings, fir
 and the sleds' other events (`…EVT`) are what the reader says of itself. Tag events and
 management events are numbered, each kind by itself.
 
+Where a mode asks for the bank, `EPC` beside `idHex` is all of it, with CRC and protocol control
+word, or the words of it that were asked for; `idHex` is what counts.
+
 Refused: `EPC` and `EPCid` that differ; a `format` other than epc; events of another type;
 barcodes and Bluetooth beacons, which are no tags.
 
@@ -50,7 +53,10 @@ KNOWN = frozenset(
 KNOWN_AROUND = frozenset({"type", "timestamp", "data"})
 SEEN_MAX = 1_000_000
 
-_TAG_FIELDS = ("idHex", "EPC", "EPCid")
+_ID_FIELDS = ("idHex", "EPCid")
+_TAG_FIELDS = (*_ID_FIELDS, "EPC")
+_EPC_AT = 8  # digits: in its bank the EPC follows the CRC and the protocol control word
+_BANK_SHOWN = 200
 _NO_TAGS = ("barcodeData", "beaconType")
 _HEARTBEATS = {"heartbeat", "heartBeatEVT", "heartbeatEVT"}
 _OWN_EVENTS = (
@@ -91,21 +97,11 @@ def _parse_tag(tag: Mapping[str, object], place: str, time: tuple[int | None, in
     form = tag.get("format", "epc")
     if form != "epc":
         raise ParseError(f"{place}.format", f"{form!r:.40} is not understood, only 'epc' is")
-    spelled = {
-        name: parse_hex(tag[name], f"{place}.{name}")
-        for name in _TAG_FIELDS
-        if tag.get(name) is not None
-    }
-    if not spelled:
-        raise ParseError(place, "has none of idHex, EPC and EPCid")
-    if len(set(spelled.values())) > 1:
-        said = ", ".join(f"{name} is {value}" for name, value in spelled.items())
-        raise ParseError(place, f"the spellings of the EPC disagree: {said}")
     pc = tag.get("PC")
     pc_place = f"{place}.PC"
     return Sighting(
         where=place,
-        hex=next(iter(spelled.values())),
+        hex=_epc_hex(tag, place),
         pc=None if pc is None else parse_pc(parse_hex(pc, pc_place), pc_place),
         time_us=time[0],
         ns=time[1],
@@ -114,6 +110,28 @@ def _parse_tag(tag: Mapping[str, object], place: str, time: tuple[int | None, in
         seen=_seen(tag),
         number=count_of(tag.get("eventNum")),
     )
+
+
+def _epc_hex(tag: Mapping[str, object], place: str) -> str:
+    """Return the EPC in hex; `EPC` beside another name may be the bank it is in, or a part."""
+    spelled = {
+        name: parse_hex(tag[name], f"{place}.{name}")
+        for name in _ID_FIELDS
+        if tag.get(name) is not None
+    }
+    bank = tag.get("EPC")
+    if bank is not None:
+        epc = next(iter(spelled.values()), None)
+        if epc is None or not isinstance(bank, str) or len(bank) == len(epc):
+            spelled["EPC"] = parse_hex(bank, f"{place}.EPC")
+        elif len(bank) > len(epc) and bank.upper()[_EPC_AT : _EPC_AT + len(epc)] != epc:
+            spelled["EPC"] = bank[:_BANK_SHOWN]
+    if not spelled:
+        raise ParseError(place, "has none of idHex, EPC and EPCid")
+    if len(set(spelled.values())) > 1:
+        said = ", ".join(f"{name} is {value}" for name, value in spelled.items())
+        raise ParseError(place, f"the spellings of the EPC disagree: {said}")
+    return next(iter(spelled.values()))
 
 
 def _seen(tag: Mapping[str, object]) -> int:

@@ -613,3 +613,18 @@ def test_limits_are_refusals_and_nothing_else() -> None:
     assert "at most" in only_fault(b'"' + b"A" * MESSAGE_BYTES_MAX + b'"')
     too_many = json.dumps(["AAAA"] * (ITEMS_PER_MESSAGE_MAX + 1)).encode()
     assert "at most" in only_fault(too_many)
+
+
+@pytest.mark.parametrize("bank", ["0b183400{}", "0B183400{}00000000", "0b18", "3400", "{}"])
+def test_a_zebra_reader_may_send_the_bank_beside_the_epc(bank: str) -> None:
+    epc = str(FX["data"]["idHex"])  # type: ignore[index]
+    plain = decode(FX).reads
+    data = {**FX["data"], "EPC": bank.format(epc)}  # type: ignore[dict-item]
+    decoded = decode({**FX, "data": data})
+    assert (decoded.reads, decoded.faults) == (plain, ())
+
+
+@pytest.mark.parametrize("bank", ["0b183400{}", "{}00", "00{}"])
+def test_a_bank_with_another_epc_in_it_is_refused(bank: str) -> None:
+    data = {**FX["data"], "EPC": bank.format("AB" * 12)}  # type: ignore[dict-item]
+    assert "disagree" in only_fault({**FX, "data": data})

@@ -161,3 +161,18 @@ def test_what_the_plan_does_not_want_leaves_none() -> None:
     _, outcome = run_site(plan, [*messages, tick(100, everything=True)])
     assert len(outcome.faults) == 3
     assert outcome.notices == []
+
+
+@pytest.mark.parametrize("name", ["eventTime", "readTime", "epochMillis", "timestamp_ms"])
+def test_a_time_by_another_usual_name_is_no_time_of_receipt(name: str) -> None:
+    (read,) = decode({"epc": TAG, name: T0 // 1_000 - 5_000}).reads
+    assert (read.time_us, read.time_source) == (T0 - 5_000_000, TimeSource.READER)
+
+
+def test_the_smartreader_envelope_of_its_manual_is_read() -> None:
+    one = {"epc": TAG, "firstSeenTimestamp": T0 - 7, "antennaPort": 1, "peakRssi": -51.25}
+    more = {"antennaZone": "TOPSHELF", "txPower": 28.5, "gpi1Status": "high"}
+    decoded = decode({"readerName": "r", "mac": "00:16:25:13:F9:0B", "tag_reads": [one | more]})
+    (read,) = decoded.reads
+    assert (read.epc, read.time_us, read.source) == (sgtin(7), T0 - 7, "r")
+    assert (read.antenna, read.rssi_cdbm, decoded.unknown) == (1, -5125, 3)
