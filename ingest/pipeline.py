@@ -239,7 +239,7 @@ class Processor:
             drafts=outcome.drafts,
             unresolved=unresolved,
             counts={name: count for name, count in counts.items() if count},
-            is_open=self._site.next_tick_us() is not None,
+            is_open=self._site.is_open,
             now_us=self._clock_us(),
             plans=dict.fromkeys(plans, self._plan.sha256),
         )

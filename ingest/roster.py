@@ -191,6 +191,14 @@ class Roster:
             self._changed.add(name)
             self._tell(name, watch.settle(name, state, own, at_us, sources), outcome)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something that came, or came not, is in no notice yet; silence may begin."""
+        return any(
+            state.refused is not None or any(one.holes for one in state.counters.values())
+            for state in self._states.values()
+        )
+
     def next_tick_us(self) -> int | None:
         """Return when a tick would first find something missing, None where nothing is due."""
         due = [watch.due_us(one, self._rules.get(name)) for name, one in self._states.items()]

@@ -157,14 +157,23 @@ class Site:
         """Return how each reader is at `now_us`, by name."""
         return self.roster.views(now_us, self.clocks.views())
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something that was taken is in no statement yet."""
+        due = [*self._stations_due(), self.samples.next_tick_us(), self.clocks.next_tick_us()]
+        return self.roster.is_open or any(one is not None for one in due)
+
     def next_tick_us(self) -> int | None:
         """Return when a tick would first end something, None where nothing is open."""
-        due = [
+        due = self._stations_due()
+        due += [room.next_tick_us() for room in (self.samples, self.roster, self.clocks)]
+        return min((one for one in due if one is not None), default=None)
+
+    def _stations_due(self) -> list[int | None]:
+        return [
             stations.next_tick_us(self._stations[name], state)
             for name, state in self._station_states.items()
         ]
-        due += [room.next_tick_us() for room in (self.samples, self.roster, self.clocks)]
-        return min((one for one in due if one is not None), default=None)
 
     def encode_parts(self) -> dict[str, bytes]:
         """Return the state of each place that changed since the last call, by its name."""

@@ -20,8 +20,16 @@ from ingest.drafts import Outcome
 from ingest.planfile import parse_plan
 from ingest.reads import TICK_TOPIC, Message, message_hash
 from ingest.site import Site, encode_tick
+from ledger.entry import parse_entry
+from ledger.gs1.epc import canonical_key
+from ledger.provenance.answer import trace
+from ledger.provenance.document import assemble_answer
+from ledger.statement import Gap, parse_statement
+from ledger.store.evidence import EvidenceReader
+from ledger.store.index_source import IndexReader
 from tests.ingest.scene import SECRET
 
+NOW_US = 2_000_000_000_000_000
 DAIRY = Path(trials.__file__).parent / "scenarios" / "dairy.toml"
 COUNTING = ("zebra", "zebra-single", "json")
 MODELS = (*COUNTING, *COUNTING, "impinj", "llrp", "smartreader")
@@ -251,3 +259,29 @@ def _joined(said: Sequence[Told]) -> list[Told]:
         else:
             joined.append(one)
     return joined
+
+
+def told_by(folder: Path) -> list[Told]:
+    """Return the gap statements in the ledger of `folder`."""
+    reader = EvidenceReader(folder)
+    try:
+        entries = reader.load_entries(0, reader.load_size())
+    finally:
+        reader.close()
+    statements = [parse_statement(parse_entry(one).statement) for one in entries]
+    return [
+        Told(one.iss, body.source, body.what, body.start, body.end, body.count, body.why)
+        for one in statements
+        if isinstance(body := one.body, Gap)
+    ]
+
+
+def answer_of(folder: Path, item: str) -> dict[str, Any]:
+    """Return what the ledger of `folder` answers about `item`."""
+    reader = IndexReader(folder)
+    try:
+        answer = trace(reader.source(), canonical_key(item), now_us=NOW_US)
+        assert answer is not None, item
+        return dict(assemble_answer(answer))
+    finally:
+        reader.close()

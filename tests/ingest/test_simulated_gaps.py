@@ -1,6 +1,8 @@
 """The simulator's faults, through the gateway's meaning: each loss is admitted, no other is."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +10,18 @@ from device_sim.library import load_scenario
 from device_sim.play import Run, play
 from ingest.drafts import Outcome
 from ingest.planfile import parse_plan
-from ingest.reads import TICK_TOPIC, Message, message_hash
+from ingest.reads import TICK_TOPIC, Arrival, Message, message_hash
+from ingest.replay import replay
 from ingest.site import Site, encode_tick
 from ingest.watch import QUARANTINE
-from tests.ingest.gap_scene import compare, injected, lossy_run, told_offline
+from tests.ingest.gap_scene import (
+    answer_of,
+    compare,
+    injected,
+    lossy_run,
+    told_by,
+    told_offline,
+)
 from tests.ingest.scene import SECRET
 
 FEWEST = 8
@@ -96,3 +106,26 @@ def test_every_kind_of_gap_is_injected_and_every_comparison_can_fail() -> None:
             assert compare([*truth[:n], *truth[n + 1 :]], told), truth[n]
         for n in range(len(told)):
             assert compare(truth, [*told[:n], *told[n + 1 :]]), told[n]
+
+
+def test_the_ledger_holds_each_injected_gap_and_answers_tell_of_them(tmp_path: Path) -> None:
+    run = lossy_run(2)
+    arrivals = [
+        Arrival(topic=one.topic, payload=one.payload, received_us=one.time_us)
+        for one in run.messages
+    ]
+    done = replay(arrivals, parse_plan(run.plan_text), tmp_path)
+    assert done.is_complete
+    truth, told = injected(run), told_by(tmp_path)
+    assert compare(truth, told) == []
+    assert len(truth) >= FEWEST
+    asked = [json.loads(one) for one in run.truth]
+    items = [one["epc"] for one in asked if one["kind"] == "item"]
+    found = {
+        one["why"]
+        for item in items
+        for one in answer_of(tmp_path, item)["gaps"]
+        if one["stated_in"] is not None
+    }
+    assert found <= {one.why for one in told}
+    assert len(found) > len(truth) // 2, "items were where something was missed"
