@@ -35,8 +35,10 @@ GRACE_US = 30_000_000
 QUARANTINE_WINDOW_US = 10_000_000
 HOLES_MAX = 64
 COUNTERS_MAX = 256
+BOOTS_MAX = 4  # of a reader, of which the numbers are remembered
 TRUSTED_SKEW_US = 7 * 86_400_000_000
 _WHY_CHARS = 300
+_BOOT = "\n"  # between a reader's name and its boot
 
 Sources = Iterable[tuple[str, str]]
 
@@ -138,10 +140,14 @@ def take_vital(
         found += _take_dropped(name, state, vital, message, sources)
     if vital.number is None or not is_counted:
         return found, False
+    ended: list[Hole] = []
+    if vital.boot is not None:
+        key = f"{key}{_BOOT}{vital.boot}"
+        ended = _forget_boots(state, key)
     if key not in state.counters and len(state.counters) >= COUNTERS_MAX:
         return found, False
-    ended, is_repeat = _take_number(state, key, vital, message)
-    for hole in ended:
+    more, is_repeat = _take_number(state, key, vital, message)
+    for hole in ended + more:
         found += _hole_notices(name, key, hole, sources)
     return found, is_repeat
 
@@ -241,6 +247,22 @@ def _take_dropped(
     return _notices(sources, READER_DROPS, (min(before[1], at), at), lost, why)
 
 
+def _forget_boots(state: WatchState, key: str) -> list[Hole]:
+    """Make room for the boot of `key`; return the holes of the oldest ones that it costs.
+
+    What a reader kept before it started anew may come after it did, so that the counters of
+    its last boots go on.
+    """
+    if key in state.counters:
+        return []
+    reader, _, _ = key.partition(_BOOT)
+    kept = [one for one in state.counters if one.startswith(f"{reader}{_BOOT}")]
+    ended: list[Hole] = []
+    for one in kept[: max(len(kept) + 1 - BOOTS_MAX, 0)]:
+        ended += state.counters.pop(one).holes
+    return ended
+
+
 def _take_number(
     state: WatchState, key: str, vital: Vital, message: Message
 ) -> tuple[list[Hole], bool]:
@@ -251,9 +273,9 @@ def _take_number(
     told = vital.time_us
     known_us = at if told is None or abs(told - at) > TRUSTED_SKEW_US else min(told, at)
     counter = state.counters.get(key)
-    if counter is None or (vital.boot is not None and vital.boot != counter.boot):
+    if counter is None:
         state.counters[key] = Counter(next=after, at_us=at, boot=vital.boot, sure_from=first)
-        return ([] if counter is None else counter.holes), False
+        return [], False
     ended: list[Hole] = []
     if first >= counter.next:
         if first > counter.next:
@@ -316,7 +338,8 @@ def _fill(counter: Counter, first: int, after: int, at_us: int) -> bool:
 
 
 def _hole_notices(name: str, key: str, hole: Hole, sources: Sources) -> list[Notice]:
-    who = f"{name} ({key})" if key else name
+    reader, _, _ = key.partition(_BOOT)
+    who = f"{name} ({reader})" if reader else name
     why = f"reader {who}: the event numbers {hole.first} to {hole.last} never came"
     span, count = (hole.from_us, hole.to_us), hole.last - hole.first + 1
     return _notices(sources, EVENT_NUMBERS, span, count, why)

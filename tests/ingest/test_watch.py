@@ -196,11 +196,14 @@ def test_a_backlog_fills_its_hole_however_long_it_takes() -> None:
         assert bench.numbers_missing() == 0
 
 
-def test_holes_that_a_boot_left_open_are_told_of_at_the_next() -> None:
+def test_holes_that_a_boot_left_open_may_be_filled_after_the_next() -> None:
     bench = Bench()
     bench.hear(1, 5, boot="a")
     bench.hear(1, boot="b")
-    assert bench.gaps == [(EVENT_NUMBERS, 3)]
+    bench.hear(3, boot="a")
+    assert bench.gaps == []
+    bench.tick(GRACE_US / S + 1)
+    assert bench.gaps == [(EVENT_NUMBERS, 1), (EVENT_NUMBERS, 1)]
 
 
 def test_a_message_of_many_events_counts_each() -> None:
