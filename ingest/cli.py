@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from ingest.daemon import Gateway, GatewayRun
+from ingest.folderlock import FolderLock
 from ingest.health import read_health, read_unresolved
 from ingest.inbox import Inbox
 from ingest.inboxreader import InboxReader, Quarantined
 from ingest.operate import capture, parked_app, run_doctor, start_logging, tail
-from ingest.pipeline import FolderLock, now_us, retry_arrival
+from ingest.pipeline import now_us, retry_arrival
 from ingest.replay import (
     DELIVERY_SECONDS_MAX,
     Replayed,

@@ -103,6 +103,8 @@ class Inbox:
 
         Raises `SpoolError` where the disk refuses: nothing is acknowledged then.
         """
+        if not arrivals:
+            return Kept(new=0, repeats=0)
         rows = [hash_arrival(one) for one in arrivals]
         with self._journaled() as db:
             tail = self._recover(db)
@@ -167,9 +169,24 @@ class Inbox:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('session', ?)", (at_us,))
 
     def newest_id(self) -> int:
-        """Return the id of the newest message, 0 where there is none."""
-        row = self._db.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
+        """Return the id of the newest message, 0 where there is none; or see `number_after`."""
+        row = self._db.execute(
+            "SELECT max(coalesce((SELECT max(id) FROM message), 0),"
+            " coalesce((SELECT value FROM meta WHERE name = 'numbered_after'), 0))"
+        ).fetchone()
         return int(row[0])
+
+    def number_after(self, cursor: int) -> None:
+        """Give new messages ids above `cursor`, up to which the outbox has processed.
+
+        They are anyway, but where the inbox was lost, or is an older copy: then what comes
+        would have the ids of what was processed long ago, and would never be.
+        """
+        if self.newest_id() < cursor:
+            with transaction(self._db) as db:
+                db.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('numbered_after', ?)", (cursor,)
+                )
 
     def pending(self, cursor: int) -> tuple[int, int, int | None]:
         """Return how many messages are above `cursor`, their bytes, and when the first came."""

@@ -14,13 +14,12 @@ the plan and the state in the outbox, so what was not committed is done again, t
 `stage` is called with a name between the writes; tests crash there.
 """
 
-import fcntl
 import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 import msgspec
 
@@ -45,7 +44,6 @@ from ledger.statement import Claims, Gap, Policy
 from ledger.tlog.merkle import Hash
 
 MESSAGES_PER_BATCH = 500
-LOCK_FILE = "gateway.lock"
 PLAN_POLICY = 0
 TICK_PAUSE_US = 200_000
 TICK_PATIENCE_US = 1_000_000
@@ -75,26 +73,6 @@ def retry_arrival(message: int, time_us: int) -> Arrival:
     return Arrival(RETRY_TOPIC, msgspec.json.encode(asked), time_us)
 
 
-class FolderLock:
-    """The one process that runs a gateway's folder, as long as it holds this."""
-
-    def __init__(self, folder: Path) -> None:
-        """Take the folder, or raise `SettingsError` where another process has it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = (folder / LOCK_FILE).open("ab")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise SettingsError(f"another gateway runs in {folder}; stop it first") from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
 class Processor:
     """Inbox to outbox: one thread's, because the site's state is in its memory."""
 
@@ -120,6 +98,7 @@ class Processor:
         self._inbox = Inbox(settings.folder)
         self._outbox = Outbox(settings.folder)
         self._cursor = self._outbox.cursor()
+        self._inbox.number_after(self._cursor)
         self._plan = plan
         self._last_tick_us = 0
         self.totals: Counter[str] = Counter()

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.delivery import next_delay
+from ingest.folderlock import FolderLock
 from ingest.health import Health, read_health
 from ingest.inbox import Inbox
 from ingest.inboxreader import InboxReader, Quarantined
 from ingest.outbox import Outbox
-from ingest.pipeline import Courier, FolderLock, Keeper, Processor, now_us
+from ingest.pipeline import Courier, Keeper, Processor, now_us
 from ingest.plan import Plan
 from ingest.reads import Arrival
 from ingest.recording import RECORDING_BYTES_MAX, parse_recording

@@ -1,5 +1,6 @@
 """Inbox to ledger: what is signed, what is delivered, what waits and why."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from ingest.delivery import BACKOFF_SECONDS_MAX, Delivered, next_delay
+from ingest.folderlock import FolderLock
 from ingest.health import Health, read_health, read_unresolved
 from ingest.inbox import Inbox
 from ingest.outbox import Outbox
-from ingest.pipeline import Courier, FolderLock, Keeper, Processor, retry_arrival
+from ingest.pipeline import Courier, Keeper, Processor, retry_arrival
 from ingest.plan import Plan
 from ingest.reads import Arrival
 from ingest.sealing import EVENTS_PER_STATEMENT, GRADE
@@ -282,6 +284,23 @@ def test_what_is_missing_is_signed_into_the_ledger_in_the_chain_of_its_party(
         assert [s.seq for s in one.ledger.statements] == [0, 1, 2]
         assert one.health.gaps == 1
         assert one.health.is_settled
+
+
+def test_what_comes_after_the_inbox_was_lost_is_processed_all_the_same(tmp_path: Path) -> None:
+    """Its ids would begin at 1 again, below those that the outbox has processed."""
+    with line(tmp_path) as one:
+        one.keep(*(arrival(n, 10 * n) for n in range(5)))
+        one.process()
+        folder = one.settings.folder
+        shutil.rmtree(folder / "inbox")
+        for path in folder.glob("inbox.db*"):
+            path.unlink()
+        Processor(one.settings, PLAN).close()  # as each start does first
+        one.keep(*(arrival(n, 10 * n) for n in range(5, 8)))
+        one.process()
+        one.deliver()
+        assert len(one.ledger.events) == 8
+        assert one.health.unprocessed == 0
 
 
 def retry(one: Line, message: int) -> None:
