@@ -6,6 +6,9 @@ them, and they go into a further event under its transformationID, which EPCIS 2
 7.4.6 has for this. Where no event was made yet, for want of an output, the inputs go with them.
 A batch without a transformationID whose event is made can take no more.
 
+It may as well be the line that was offline: outputs that came by while no batch was open are
+kept, the last `HOMELESS_MAX` of them, until a batch of their time ends.
+
 The last `OVER_MAX` batches are kept for this, and of their outputs a digest each, so that a
 tag which was heard twice is an output once.
 
@@ -18,6 +21,7 @@ from hashlib import sha256
 from ingest.reads import Quantity
 
 OVER_MAX = 32
+HOMELESS_MAX = 2_000
 _DIGEST_SIZE = 8
 
 
@@ -55,6 +59,32 @@ class OverBatch:
     is_told: bool
     messages: list[bytes]
     given: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Homeless:
+    """An output of which nobody knows the batch yet, and the message that tells of it."""
+
+    epc: str
+    at_us: int
+    message: bytes
+
+
+def keep_homeless(homeless: list[Homeless], epc: str, at_us: int, message: bytes) -> None:
+    """Keep an output that came by while no batch was open."""
+    homeless.append(Homeless(epc, at_us, message))
+    del homeless[:-HOMELESS_MAX]
+
+
+def adopt_homeless(homeless: list[Homeless], one: OpenBatch) -> None:
+    """Give a batch that ended the outputs of its time that waited for it."""
+    assert one.end_us is not None
+    mine = [each for each in homeless if one.start_us <= each.at_us <= one.end_us]
+    for each in mine:
+        add_output(one, each.epc, each.at_us)
+        if each.message not in one.messages[-len(mine) :]:
+            one.messages.append(each.message)
+    homeless[:] = [each for each in homeless if not one.start_us <= each.at_us <= one.end_us]
 
 
 def batch_at(batches: list[OpenBatch], at_us: int) -> OpenBatch | None:

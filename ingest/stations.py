@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 
 from ingest import cycles, smoothing
 from ingest.batches import (
+    Homeless,
     OpenBatch,
     OverBatch,
     add_output,
+    adopt_homeless,
     batch_at,
+    keep_homeless,
     keep_over,
     open_again,
 )
@@ -47,8 +50,7 @@ from ingest.reads import (
     Read,
 )
 from ingest.smoothing import Heard, OpenPass, Pass
-
-WINDOWS_MAX = 16  # of a trigger: reads may come after the next signal
+from ingest.triggers import Windows, close_window, is_on, open_window
 
 
 @dataclass(slots=True)
@@ -62,9 +64,10 @@ class StationState:
     passes: list[OpenPass] = field(default_factory=list)
     batches: list[OpenBatch] = field(default_factory=list)
     made: int = 0
-    windows: list[tuple[int, int]] = field(default_factory=list)
+    windows: Windows = field(default_factory=list)
     before: Before = field(default_factory=Before)
     over: list[OverBatch] = field(default_factory=list)
+    homeless: list[Homeless] = field(default_factory=list)
     packing: PackState = field(default_factory=PackState)
 
 
@@ -86,7 +89,7 @@ def take_reads(
 ) -> None:
     """Take the reads of one batch into the passes of their station."""
     if station.trigger is not None:
-        within = [one for one in reads if _is_on(state, one.time_us - heard.shift_us)]
+        within = [one for one in reads if is_on(state.windows, one.time_us - heard.shift_us)]
         outcome.counts["reads without a trigger"] += len(reads) - len(within)
         reads = within
     ended = smoothing.take_reads(state.passes, station, reads, heard)
@@ -107,21 +110,9 @@ def take_input(
     assert station.trigger is not None
     if is_high == station.trigger.is_high:
         _end_passes(station, state, smoothing.end_all(state.passes, station), outcome)
-        _close_window(state, at_us)
-        state.windows.append((at_us, at_us + station.trigger.window_us))
-        del state.windows[:-WINDOWS_MAX]
+        open_window(state.windows, at_us, station.trigger.window_us)
     else:
-        _close_window(state, at_us)
-
-
-def _close_window(state: StationState, at_us: int) -> None:
-    if state.windows:
-        start_us, end_us = state.windows[-1]
-        state.windows[-1] = (start_us, min(end_us, max(at_us, start_us)))
-
-
-def _is_on(state: StationState, at_us: int) -> bool:
-    return any(start_us <= at_us <= end_us for start_us, end_us in state.windows)
+        close_window(state.windows, at_us)
 
 
 def take_line(
@@ -301,7 +292,7 @@ def _start_batch(
         return f"the station {station.name!r} has no transformation in the plan to emit"
     for one in state.batches:
         if one.end_us is None:
-            one.end_us = line.time_us
+            one.end_us = max(line.time_us, one.start_us)
             why = f"the batch {one.batch} was never ended; it is taken to end with the next"
             outcome.unresolved.append(
                 Unresolved(
@@ -354,6 +345,7 @@ def _give_outputs(station: Station, state: StationState, one: Pass, outcome: Out
         )
         if batch is None:
             homeless.append(epc)
+            keep_homeless(state.homeless, epc, tag.first_us, one.messages[-1])
             continue
         add_output(batch, epc, tag.first_us)
         if not batch.messages or batch.messages[-1] != one.messages[-1]:
@@ -372,6 +364,7 @@ def _finish_batches(
     state.batches[:] = [one for one in state.batches if all(one is not each for each in over)]
     for one in over:
         assert one.end_us is not None
+        adopt_homeless(state.homeless, one)
         made = BatchMade(
             batch=one.batch,
             transformation_id=one.transformation_id,

@@ -136,3 +136,32 @@ def test_an_offline_backlog_is_the_same_after_restarts(offline: Run) -> None:
     messages = messages_of(offline)
     calm = events_of(outcome_of(offline, messages, None))
     assert events_of(outcome_of(offline, messages, 11)) == calm
+
+
+def test_outputs_of_a_line_that_was_offline_go_into_its_batch() -> None:
+    reads = [
+        message(read_payload(n, second), number=n, at=T0 + second * 1_000_000)
+        for n, second in ((1, 10), (2, 50), (3, 90))
+    ]
+    outcome = made(*reads, tick(100), start(0), batch("end", 60), tick(200))
+    (event,) = transformations(outcome)
+    assert outputs(event) == [sgtin(1), sgtin(2)]
+    assert event["tagtrail:evidence"]["messages"] == 4  # type: ignore[index]
+    assert [one.epcs for one in outcome.unresolved] == [(sgtin(n),) for n in (1, 2, 3)]
+
+
+def test_so_many_outputs_wait_for_their_batch() -> None:
+    site, outcome = Site(PLAN), Outcome(secret=SECRET)
+    for n in range(batches.HOMELESS_MAX + 5):
+        one = message(read_payload(n, 4 * n), number=n, at=T0 + 4 * n * 1_000_000)
+        site.take_message(one, outcome)
+    (state,) = site._station_states.values()
+    assert len(state.homeless) == batches.HOMELESS_MAX
+
+
+def test_a_batch_never_ends_before_it_starts() -> None:
+    outcome = made(start(100, "B-2"), start(0, "B-1"), batch("end", 60, "B-1"))
+    times = {
+        str(one["transformationID"])[-1]: one["eventTime"] for one in transformations(outcome)
+    }
+    assert times == {"2": "2026-01-05T08:01:40.000Z", "1": "2026-01-05T08:01:00.000Z"}
