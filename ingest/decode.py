@@ -11,6 +11,7 @@ is not mended, a text that is no JSON is not searched for tags.
 Pure: no I/O, no clock, no randomness.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -74,6 +75,7 @@ _READERS: tuple[tuple[_Shape, _Reader], ...] = (
     (generic.is_sensor, generic.parse_sample),
 )
 _CACHE = 65_536
+_RAW = re.compile(r"urn:epc:raw:\d+\.x[0-9A-Fa-f]+", re.ASCII)  # its digits have two spellings
 
 
 Other = LineMessage | Sample | Vital | PortChange | Signed
@@ -241,6 +243,8 @@ def _epc_of(sighting: Sighting) -> str:
 
 @lru_cache(maxsize=_CACHE)
 def _epc_of_uri(uri: str) -> str:
+    if _RAW.fullmatch(uri):
+        uri = f"{uri[: uri.rindex('x')]}x{uri[uri.rindex('x') + 1 :].upper()}"
     epc = parse_epc(uri)
     if epc.is_class:
         raise ParseError("EPC", f"{uri:.120} is a class of things; a reader sees one thing")

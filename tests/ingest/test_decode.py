@@ -628,3 +628,8 @@ def test_a_zebra_reader_may_send_the_bank_beside_the_epc(bank: str) -> None:
 def test_a_bank_with_another_epc_in_it_is_refused(bank: str) -> None:
     data = {**FX["data"], "EPC": bank.format("AB" * 12)}  # type: ignore[dict-item]
     assert "disagree" in only_fault({**FX, "data": data})
+
+
+def test_a_raw_tag_is_one_thing_however_it_is_spelled() -> None:
+    spellings = ["aabb", "AABB", "urn:epc:raw:16.xaabb", "urn:epc:raw:16.xAABB"]
+    assert {read.epc for read in decode(spellings).reads} == {"urn:epc:raw:16.xAABB"}
