@@ -35,7 +35,7 @@ from ingest.roster import ClockMessage, SessionMessage
 from ingest.settings import Settings
 from ingest.start import state_topic
 from ingest.tls import CertificateError, Credentials
-from ingest.workers import Worker, worker_filters
+from ingest.workers import Worker, plan_of_worker, worker_filters
 from ledger.epcis.times import format_time
 from ledger.errors import TagtrailError
 
@@ -69,7 +69,10 @@ class Gateway:
         self.pulse = Pulse(how.clock)
         self.monitor_url: str | None = None
         self._shared = Shared(
-            settings=how.settings, pulse=self.pulse, plan=how.plan, ledger_url=how.ledger_url
+            settings=how.settings,
+            pulse=self.pulse,
+            plan=plan_of_worker(how.plan, how.worker),
+            ledger_url=how.ledger_url,
         )
         self._shared.watch_clock = self._watch_clock
         self._clock_lock = threading.Lock()
@@ -107,8 +110,8 @@ class Gateway:
         """
         settings, shared = self._how.settings, self._shared
         # Opened here once, so that what is wrong shows before anything is subscribed to.
-        shared.signers = open_signers(settings, self._how.plan)
-        Processor(settings, self._how.plan, signers=shared.signers).close()
+        shared.signers = open_signers(settings, shared.plan)
+        Processor(settings, shared.plan, signers=shared.signers).close()
         Courier(settings, self._how.ledger_url).close()
         with Inbox(settings.folder) as inbox:
             self._session_us = inbox.session_us()
@@ -291,8 +294,8 @@ class Gateway:
         if plan.sha256 == shared.plan.sha256:
             return
         filters = worker_filters(plan, self._how.worker)
-        signers = open_signers(self._how.settings, plan)
-        shared.news.append((plan, signers))
+        mine = plan_of_worker(plan, self._how.worker)
+        shared.news.append((mine, open_signers(self._how.settings, mine)))
         shared.arrived.set()
         while shared.news and not shared.pause(IDLE_SECONDS):
             pass

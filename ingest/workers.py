@@ -20,7 +20,7 @@ Pure: no I/O, no clock, no randomness.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from ingest.plan import Plan
@@ -57,19 +57,30 @@ def worker_filters(plan: Plan, worker: Worker | None) -> list[str]:
     """
     if worker is None or worker.count == 1:
         return simplify_filters(one for _, topics in _places(plan) for one in topics)
-    groups = divide(plan)
-    if len(groups) == 1:
+    if len(divide(plan)) == 1:
         raise ParseError("worker", "the plan's topics all meet; it cannot be divided")
-    mine = [
-        topic
-        for name, topics in groups
-        if owner_of(name, worker.count) == worker.number
-        for topic in topics
-    ]
+    mine = _own_topics(plan, worker)
     if not mine:
         raise ParseError("worker", f"{worker.number}/{worker.count} has no topics in this plan")
     share = f"$share/tagtrail-{worker.number}-of-{worker.count}"
     return [f"{share}/{topic}" for topic in simplify_filters(mine)]
+
+
+def plan_of_worker(plan: Plan, worker: Worker | None) -> Plan:
+    """Return the plan with the places and readers of one worker alone.
+
+    So that it says nothing of the others: neither that their readers are silent nor that a
+    broker forgot what it held for their places. The plan's hash is that of the whole.
+    """
+    if worker is None or worker.count == 1:
+        return plan
+    mine = _own_topics(plan, worker)
+    return replace(
+        plan,
+        stations=tuple(one for one in plan.stations if one.topics[0] in mine),
+        sensors=tuple(one for one in plan.sensors if one.topics[0] in mine),
+        readers=tuple(one for one in plan.readers if _meet(one.topics, mine)),
+    )
 
 
 def divide(plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
@@ -94,6 +105,15 @@ def owner_of(name: str, count: int) -> int:
         return sha256(f"{number}\n{name}".encode()).digest()
 
     return max(range(1, count + 1), key=weight)
+
+
+def _own_topics(plan: Plan, worker: Worker) -> list[str]:
+    return [
+        topic
+        for name, topics in divide(plan)
+        if owner_of(name, worker.count) == worker.number
+        for topic in topics
+    ]
 
 
 def _places(plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
