@@ -45,8 +45,13 @@ from ledger.gs1.epc import canonical_key
 Row = Mapping[str, Any]
 
 # Which kinds of gap admit that an aspect is not known, beside those that admit anything.
-ANY_GAPS = frozenset({"no_events", "withheld", "truncated"})
-ORIGIN_GAPS = ANY_GAPS | {
+# What a gateway says that it missed at the site excuses whatever is missing there just then.
+ADMITTED = frozenset({
+    "missed_event_numbers", "dropped_by_reader", "reader_silent", "messages_refused",
+    "messages_not_taken",
+})  # fmt: skip
+ANY_GAPS = frozenset({"no_events", "withheld", "truncated"}) | ADMITTED
+ORIGIN_GAPS = (ANY_GAPS - ADMITTED) | {
     "no_origin", "unknown_inputs", "unknown_lot", "input_never_seen", "split_transformation",
 }  # fmt: skip
 WAY_GAPS = ANY_GAPS | {
@@ -91,7 +96,8 @@ def judge_answer(facts: Facts, item: Thing, answer: Row | None) -> Judgement:
     try:
         case = _Case(facts, item, answer)
         findings = tuple(dict.fromkeys(case.findings()))
-        return Judgement(findings, case.tallies, tuple(case.gaps))
+        named = tuple(one for one in case.gaps if one.kind not in ADMITTED)
+        return Judgement(findings, case.tallies, named)
     except (KeyError, TypeError, ValueError) as error:
         raise ParseError(f"the answer about {item.epc}", f"is no answer: {error!r}") from error
 
@@ -286,7 +292,9 @@ class _Case:
             # A part is sold in what it was built into: nobody knows if that went unseen.
             around = [one.from_us for one in known.holders if one.meets(sold_us, sold_us, 0)]
             unseen = any(known.was_missed(at_us) for at_us in (sold_us, *around))
+            admitted = any(_admits(one, sold_us, slack_us) for one in self.gaps)
             verdict: Verdict = "unknowable" if unseen else "silent"
+            verdict = "named" if admitted else verdict
             yield Finding(self.item.epc, "sale", verdict, "the sale is missing")
 
     def _judge_state(self) -> Iterator[Finding]:
@@ -319,6 +327,12 @@ def _claim(row: Row, what: str) -> Claim:
     """Return a claimed span; an unknown start is the beginning of time."""
     from_us = or_else(_instant(row["from"]), BEGINNING_US)
     return Claim(During(what, from_us, _instant(row["to"])), not is_possible(row))
+
+
+def _admits(gap: Gap, at_us: int, slack_us: int) -> bool:
+    """Tell whether a gateway admits that it missed something just then."""
+    from_us, to_us = or_else(gap.from_us, at_us), or_else(gap.to_us, at_us)
+    return gap.kind in ADMITTED and from_us - slack_us <= at_us <= to_us + slack_us
 
 
 def _instant(text: str | None) -> int | None:

@@ -39,6 +39,7 @@ DISK_RETRY_SECONDS = 1.0
 REFUSE_PAUSE_SECONDS = 5.0
 REFUSED_TOPICS_BYTES_MAX = 512 * 1024  # in one message of what was refused
 SHOW_SECONDS = 1.0
+TELL_SECONDS = 5.0
 BEAT_SECONDS = 5.0
 
 _LOG = logging.getLogger(__name__)
@@ -224,7 +225,7 @@ def process(shared: Shared) -> None:
 
 
 def _process_with(shared: Shared, processor: Processor, heartbeats: Heartbeats) -> None:
-    pulse, shown_at = shared.pulse, 0.0
+    pulse, shown_at, told_at = shared.pulse, 0.0, 0.0
     while not (shared.stopping.is_set() or shared.news):
         pulse.beat("processor")
         shared.arrived.wait(IDLE_SECONDS)
@@ -241,6 +242,10 @@ def _process_with(shared: Shared, processor: Processor, heartbeats: Heartbeats) 
         # A tick by a clock that was set comes after the message that says so.
         if shared.steps_kept == shared.steps_told and processor.tick_if_due():
             shared.arrived.set()
+        if time.monotonic() - told_at > TELL_SECONDS:
+            told_at = time.monotonic()
+            if processor.tell_refused():
+                shared.arrived.set()
         pulse.count(processor.totals)
         processor.totals.clear()
         shared.births.extend(processor.births)

@@ -26,6 +26,7 @@ import msgspec
 
 from ingest.database import open_database, transaction
 from ingest.drafts import Draft, Unresolved
+from ingest.refusals import Stuck
 from ingest.sealing import Head, Sealed
 from ledger.statement import Seen
 from ledger.tlog.merkle import Hash
@@ -289,6 +290,32 @@ class Outbox:
                     (one.index, proof, one.id),
                 )
                 db.execute("DELETE FROM statement WHERE id = ?", (one.id,))
+
+    def parked_keys(self) -> list[bytes]:
+        """Return the keys of which the ledger refused a statement."""
+        rows = self._db.execute("SELECT DISTINCT kid FROM statement WHERE refused IS NOT NULL")
+        return sorted(row[0] for row in rows)
+
+    def stuck(self, kid: bytes, count: int) -> list[Stuck]:
+        """Return up to `count` statements with events of a parked key, none told of yet."""
+        rows = self._db.execute(
+            "SELECT id, seq, submission, (SELECT refused FROM statement WHERE kid = ?1"
+            " AND refused IS NOT NULL ORDER BY id LIMIT 1) FROM statement"
+            " WHERE kid = ?1 AND events > 0 AND (idx IS NULL OR refused IS NOT NULL)"
+            " AND id > coalesce((SELECT value FROM meta WHERE name = ?2), 0)"
+            " ORDER BY id LIMIT ?3",
+            (kid, f"told {kid.hex()}", count),
+        )
+        return [
+            Stuck(id=n, kid=kid, seq=seq, why=why or "", submission=submission)
+            for n, seq, submission, why in rows
+        ]
+
+    def mark_told(self, kid: bytes, last: int) -> None:
+        """Note that the statements of a parked key were told of, up to the id `last`."""
+        with transaction(self._db) as db:
+            row = (f"told {kid.hex()}", last)
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
 
     def parked(self) -> int:
         """Return how many statements were refused and wait for somebody."""

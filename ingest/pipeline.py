@@ -34,6 +34,7 @@ from ingest.sealing import Head, Pen, Sealed, gap_of, seal, seal_bodies, sealed_
 from ingest.settings import FILE as SETTINGS_FILE
 from ingest.settings import Settings, SettingsError, load_signers
 from ingest.site import Site, encode_tick
+from ingest.telling import keep_refused
 from ledger.client.http import CaptureClient, LedgerRefusedError, LedgerUnavailableError
 from ledger.client.receipt import pin_log
 from ledger.cose import Signer
@@ -169,6 +170,13 @@ class Processor:
         kept = self._inbox.keep([tick])
         self._stage("after tick")
         return kept.new == 1
+
+    def tell_refused(self) -> bool:
+        """Keep a message of what the ledger does not take, and say whether there was any."""
+        parties = self._site.roster.parties
+        signing = {one: self._signers[one][1].kid for one in parties}
+        now_us = self._clock_us()
+        return keep_refused(self._inbox, self._outbox, signing, now_us, stage=self._stage)
 
     @property
     def lag(self) -> int:

@@ -30,10 +30,11 @@ QUOTA_TOPIC = "$quota"
 CLOCK_TOPIC = "$clock"
 RETRY_TOPIC = "$retry"
 SESSION_TOPIC = "$session"
+REFUSED_TOPIC = "$refused"
 AGAIN_TOPIC = "$again"
 OWN_TOPICS = (
     *(TICK_TOPIC, QUOTA_TOPIC, CLOCK_TOPIC, RETRY_TOPIC, SESSION_TOPIC),
-    AGAIN_TOPIC,
+    *(REFUSED_TOPIC, AGAIN_TOPIC),
 )
 _COPIED_BYTES_MAX = 4_096  # up to here a copy takes less time than a call
 

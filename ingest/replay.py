@@ -164,6 +164,8 @@ def _replay_into(
             while processor.process():
                 pass
         undelivered = _deliver_all(settings, *ledger)
+        while undelivered is not None and _tell_refused(settings, plan):
+            undelivered = _deliver_all(settings, *ledger)
         with InboxReader(folder) as inbox:
             quarantined = tuple(inbox.quarantine(after=newest))
         return Replayed(
@@ -172,6 +174,15 @@ def _replay_into(
             quarantined=quarantined,
             undelivered=undelivered,
         )
+
+
+def _tell_refused(settings: Settings, plan: Plan) -> bool:
+    """Make gap statements of what the ledger refused; say whether there was any."""
+    with Processor(settings, plan) as processor:
+        found = processor.tell_refused()
+        while processor.process():
+            pass
+    return found
 
 
 def _newest(folder: Path) -> int:

@@ -27,8 +27,10 @@ from ingest.clockroom import ClockView
 from ingest.drafts import Notice, Outcome
 from ingest.plan import Plan, ReaderRule, Station, find_reader, find_stations
 from ingest.reads import Fault, Message, Read, Vital
+from ingest.refusals import RefusedMessage, refusal_notices
 from ingest.topics import filters_meet, sender_of, topic_matches
 from ingest.watch import WatchState
+from ledger.gs1.epc import canonical_key
 
 READERS_MAX = 10_000
 MINUTE_US = 60_000_000
@@ -161,6 +163,18 @@ class Roster:
         for (name, sources), count in by_reader.items():
             span = (quota.from_us, quota.to_us)
             self._tell(name, watch.quota_notices(name, span, count, sources), outcome)
+
+    def take_refused(self, refused: RefusedMessage, outcome: Outcome) -> None:
+        """Tell of what the ledger refused, for a party that the plan signs for."""
+        if canonical_key(refused.party) in self.parties:
+            self._tell("ledger", refusal_notices(refused), outcome)
+
+    @property
+    def parties(self) -> frozenset[str]:
+        """The keys of the parties that the plan signs for."""
+        parties = [one.party for one in self._plan.stations]
+        parties += [one.party for one in self._plan.sensors]
+        return frozenset(map(canonical_key, parties))
 
     def take_session(self, lost: SessionMessage, outcome: Outcome) -> None:
         """Tell of what the broker may have held for us and forgot."""

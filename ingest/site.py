@@ -7,6 +7,7 @@ has been silent for long enough. Its own messages are
 
     $tick   {"time_us":1767600000000000,"all":false}            `all` ends whatever is open
     $quota  {"from_us":…,"to_us":…,"topics":{"gate/r":17}}      what it refused for want of room
+    $refused {…}                 statements that the ledger does not take (`ingest.refusals`)
     $session {"from_us":…,"to_us":…}                            the broker forgot its session
     $clock  {"time_us":…,"step_us":-3600000000}                 its clock was set
     $again  {"topic":"gate/r","payload":"…","time_us":…}        it came again (`ingest.inbox`)
@@ -43,6 +44,7 @@ from ingest.reads import (
     NOT_A_READ,
     OWN_TOPICS,
     QUOTA_TOPIC,
+    REFUSED_TOPIC,
     SESSION_TOPIC,
     AgainMessage,
     BatchEnded,
@@ -56,6 +58,7 @@ from ingest.reads import (
     Signed,
     Vital,
 )
+from ingest.refusals import RefusedMessage
 from ingest.roster import ClockMessage, QuotaMessage, ReaderView, Roster, SessionMessage
 from ingest.samples import SampleRoom
 from ingest.stations import StationState
@@ -224,6 +227,9 @@ class Site:
             case clock if clock == CLOCK_TOPIC:
                 step_us = msgspec.json.decode(message.payload, type=ClockMessage).step_us
                 self._shift_clock(step_us)
+            case parked if parked == REFUSED_TOPIC:
+                told = msgspec.json.decode(message.payload, type=RefusedMessage)
+                self.roster.take_refused(told, outcome)
             case again if again == AGAIN_TOPIC:
                 self._take_again(message, outcome)
             case _:

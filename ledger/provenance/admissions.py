@@ -2,20 +2,23 @@
 
 A gap statement concerns a thing if it is about the site of one of its events, and meets the
 time between the event before and the event after that one: it may have been read there then,
-and nobody would know. Before its first event it is an hour that counts, and after its last a
-day, as far as the answer goes. It also concerns what was inside something, or bolted to it,
-while a sensor on that was silent.
+and nobody would know. Before its first event an hour counts. After its last it is as long as it
+may still be at that site, which is an hour once it was sold, sent off or is no more; where it
+was sent to a place, it may have arrived there ever since. It also concerns what was inside
+something, or bolted to it, while a sensor on that was silent.
 
 Of an answer's gap statements the newest `ADMITTED_MAX` are told.
 
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ledger.admitted import GapRow, searched_site
 from ledger.provenance import gap as gaps
 from ledger.provenance.gap import Gap
+from ledger.provenance.journey import Journey
+from ledger.provenance.lineage import is_ending
 from ledger.provenance.reader import Reader
 from ledger.provenance.source import GapsWanted
 from ledger.provenance.span import FIRST, LAST, TIME_MAX_US, Moment
@@ -23,7 +26,8 @@ from ledger.provenance.story import Story, Thing, Told
 
 ADMITTED_MAX = 500
 BEFORE_US = 3_600_000_000
-AFTER_US = 24 * BEFORE_US
+_GONE = frozenset({"retail_selling", "dispensing"})
+_PLACE = "https://id.gs1.org/414/"
 KINDS = (
     gaps.MISSED_NUMBERS,
     gaps.READER_DROPS,
@@ -34,11 +38,13 @@ KINDS = (
 _Window = tuple[str, int, int]
 
 
-def find_admissions(story: Story, reader: Reader, present: Moment) -> list[Gap]:
+def find_admissions(
+    story: Story, reader: Reader, present: Moment, journeys: Mapping[str, Journey]
+) -> list[Gap]:
     """Return the gaps that gap statements leave in the story of each thing, up to `present`."""
     windows = {
-        thing.key: list(_joined(_windows(thing, reader, present)))
-        for thing in story.things.values()
+        key: list(_joined(_windows(story.things[key], reader, present, way)))
+        for key, way in journeys.items()
     }
     wanted = sorted({one for those in windows.values() for one in those})
     if not wanted:
@@ -56,20 +62,37 @@ def find_admissions(story: Story, reader: Reader, present: Moment) -> list[Gap]:
     return told
 
 
-def _windows(thing: Thing, reader: Reader, present: Moment) -> Iterator[_Window]:
+def _windows(
+    thing: Thing, reader: Reader, present: Moment, journey: Journey
+) -> Iterator[_Window]:
     """Yield at which sites, and when, something may have been missed of a thing."""
+    here = None if journey.place is None else searched_site(journey.place)
     end_us = min(present, thing.end, reader.top, (TIME_MAX_US, b"", 0))[0]
     told = [one for one in thing.sure() if one.node.moment[0] <= end_us]
     for n, one in enumerate(told):
         at_us = one.node.moment[0]
         low = told[n - 1].node.moment[0] if n else max(at_us - BEFORE_US, reader.horizon[0])
-        high = told[n + 1].node.moment[0] if n + 1 < len(told) else at_us + AFTER_US
+        is_last = n + 1 == len(told)
+        high = end_us if is_last else told[n + 1].node.moment[0]
         for site in _sites(one):
-            yield site, low, min(high, end_us)
+            left = is_last and (site != here or _is_gone(one, thing.key))
+            yield site, low, min(high, at_us + BEFORE_US if left else high)
+        if is_last:
+            yield from ((site, at_us, high) for site in _destinations(one))
     for holder in thing.holders:
         start, until = max(holder.span.start, reader.horizon), min(holder.span.end, present)
         if FIRST < start <= until < LAST:
             yield searched_site(holder.key), start[0], until[0]
+
+
+def _is_gone(told: Told, key: str) -> bool:
+    """Tell whether nobody at the site will read the thing again after this event."""
+    return told.node.event.biz_step in _GONE or is_ending(told.node.event, key)
+
+
+def _destinations(told: Told) -> set[str]:
+    named = (place for _, place in told.node.event.destinations)
+    return {searched_site(place) for place in named if place.startswith(_PLACE)}
 
 
 def _sites(told: Told) -> set[str]:

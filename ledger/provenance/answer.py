@@ -102,7 +102,7 @@ def trace(
     open_ends = [*story.gaps, *conditions.gaps, *find_doubts(story, pool, now)]
     open_ends += [gap for one in ways for gap in one.gaps]
     open_ends += [gap for one in custody.values() for gap in one.gaps]
-    open_ends += find_admissions(story, reader, present)
+    open_ends += find_admissions(story, reader, present, journeys)
     return Answer(
         key=key,
         at_us=at_us,

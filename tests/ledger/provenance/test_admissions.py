@@ -78,7 +78,7 @@ def test_a_gap_counts_at_the_sites_of_an_event_from_the_one_before_to_the_one_af
         "after it had left": (DOCK, "4 07:59", "4 07:59"),
         "all of the time and more": (DOCK, "1 00:00", "20 00:00"),
         "an hour before it was made": (AT_DAIRY, "2 07:01", "2 07:02"),
-        "a day after it was last seen": (AT_STORE, "5 07:59", "5 08:30"),
+        "ever since it was last seen there": (AT_STORE, "25 07:59", "25 08:30"),
     }
     for name, (place, start, end) in near.items():
         source = journey()
@@ -88,13 +88,35 @@ def test_a_gap_counts_at_the_sites_of_an_event_from_the_one_before_to_the_one_af
         "elsewhere": (f"{AT_STORE}/254/dock", "2 20:00", "2 20:01"),
         "before it was anywhere": (AT_DAIRY, "2 06:00", "2 06:59"),
         "before the event before": (DOCK, "2 07:00", "2 07:59"),
-        "long after": (AT_STORE, "5 08:01", "5 09:00"),
         "a site whose number starts alike": (f"{AT_CENTRE}0", "3 20:00", "3 20:01"),
     }
     for name, (place, start, end) in far.items():
         source = journey()
         source.admit(place, SILENCE, (at(start), at(end)))
         assert told(source) == [], name
+
+
+def test_what_was_sold_or_sent_off_is_missed_at_that_site_for_an_hour_only() -> None:
+    sold = {"bizStep": "retail_selling", "disposition": "retail_sold"}
+    sent = {
+        "bizStep": "shipping",
+        "disposition": "in_transit",
+        "destinationList": [{"type": "location", "destination": AT_CENTRE}],
+    }
+    for last in (sold, sent):
+        event = seen("4 10:00", AT_STORE, **last)
+        event["readPoint"] = event.pop("bizLocation")
+        if last is sold:
+            event["bizLocation"] = event["readPoint"]
+        for day, found in (("4 10:59", 1), ("4 11:01", 0)):
+            source = journey()
+            source.capture(event)
+            source.admit(AT_STORE, SILENCE, (at(day), at(day)))
+            assert len(told(source)) == found, (last, day)
+        source = journey()
+        source.capture(event)
+        source.admit(DOCK, SILENCE, (at("9 08:00"), at("9 09:00")))
+        assert len(told(source)) == (last is sent), last
 
 
 def test_a_silent_sensor_concerns_what_was_in_the_thing_that_it_is_on() -> None:
