@@ -9,6 +9,7 @@ Whether the broker flushes to its disk what it acknowledges does not show: docs/
 it is told to.
 """
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -61,8 +62,12 @@ class Probe:
         try:
             yield from self._queue()
         finally:
-            last = self._subscribe(is_passing=True)  # takes the session away again
-            last.stop()
+            self.forget()
+
+    def forget(self) -> None:
+        """Take the session away again."""
+        last = self._subscribe(is_passing=True)
+        last.stop()
 
     def _queue(self) -> Iterator[Finding]:
         sender = self._sender()
@@ -194,6 +199,33 @@ class Probe:
         while not subscriber.subscribed.wait(0.1) and time.monotonic() < deadline:
             subscriber.try_other_version()
         return subscriber
+
+
+def gives_one_id(link: Link) -> bool:
+    """Return whether the broker has a session for a client id that nobody ever had.
+
+    Then it gives each client the name in its certificate, and who connects without a session
+    wipes out the gateway's. What is asked with keeps the session, whosever it is.
+    """
+    found: list[bool] = []
+    name = f"{link.client_id[:100]}-{secrets.token_hex(4)}"
+    asking = replace(
+        link, client_id=name, is_passing=False, on_delivery=_leave, on_session=found.append
+    )
+    one = Subscriber(asking, [f"tagtrail/doctor/{name}"])
+    one.start()
+    deadline = time.monotonic() + BROKER_SECONDS_MAX
+    while not found and time.monotonic() < deadline:
+        time.sleep(0.05)
+        one.try_other_version()
+    one.stop()
+    if found and not found[0]:
+        Probe(asking).forget()
+    return any(found)
+
+
+def _leave(_delivery: Delivery) -> None:
+    """Take nothing: the broker keeps what nobody acknowledges."""
 
 
 def judge_grants(granted: dict[str, int], *, is_v5: bool) -> Iterator[Finding]:

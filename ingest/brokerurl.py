@@ -34,8 +34,10 @@ def parse_broker_url(text: str) -> BrokerUrl:
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
-        raise ParseError(where, f"{error}") from None
+    except ValueError:
+        # Not what it says: it would show a part of the password.
+        why = "has no number as its port; what is not plain in a password is written as %2F"
+        raise ParseError(where, f"{why}, or it is in password_file") from None
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise ParseError(where, "is not mqtt://host[:port] or mqtts://host[:port]")
     if parts.path.strip("/") or parts.query or parts.fragment:

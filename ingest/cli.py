@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,14 @@ from ingest.folderlock import FolderLock
 from ingest.health import read_health, read_unresolved
 from ingest.inbox import Inbox
 from ingest.inboxreader import InboxReader, Quarantined
-from ingest.operate import capture, parked_app, run_doctor, start_logging, tail
+from ingest.operate import (
+    capture,
+    parked_app,
+    printable,
+    run_doctor,
+    start_logging,
+    tail,
+)
 from ingest.pipeline import now_us, retry_arrival
 from ingest.replay import (
     DELIVERY_SECONDS_MAX,
@@ -23,7 +31,13 @@ from ingest.replay import (
     require_folder_of_gateway,
 )
 from ingest.settings import SettingsError, load_settings
-from ingest.start import choose_client_id, find_broker, load_plan, own_client_id
+from ingest.start import (
+    choose_client_id,
+    find_broker,
+    load_plan,
+    own_client_id,
+    password_of,
+)
 from ingest.workers import parse_worker
 from ledger.epcis.times import format_time
 
@@ -102,6 +116,7 @@ def run_gateway(
                 client_id=choose_client_id(settings, credentials, client_id, own),
                 load_plan=lambda: load_plan(plan),
                 credentials=credentials,
+                password=password_of(settings, where),
                 worker=parse_worker(worker) if worker else None,
             )
         )
@@ -228,22 +243,27 @@ def show_quarantined(
     message: Annotated[int, typer.Argument(help="The message's number, as listed.")],
     folder: FolderOption,
 ) -> None:
-    """Show one message exactly as it was received, and why it was not taken."""
+    """Show one message exactly as it was received, and why it was not taken.
+
+    On a terminal, what would steer it is shown as an escape; in a pipe nothing is changed.
+    """
     with InboxReader(require_folder_of_gateway(folder)) as inbox:
         found = inbox.message(message)
         faults = [one for one in inbox.quarantine(after=message - 1) if one.message == message]
     if found is None:
         raise SettingsError(f"there is no message {message} in the inbox")
     typer.echo(f"message   {found.id}")
-    typer.echo(f"topic     {found.topic}")
+    typer.echo(f"topic     {printable(found.topic)}")
     typer.echo(f"received  {format_time(found.received_us)}")
     typer.echo(f"sha256    {found.sha256.hex()}")
     for one in faults:
-        typer.echo(f"because   {one.place + ': ' if one.place else ''}{one.why}")
+        why = f"{one.place + ': ' if one.place else ''}{one.why}"
+        typer.echo(f"because   {printable(why)}")
     typer.echo(f"payload   {found.oversize or len(found.payload)} bytes")
     if found.properties:
         typer.echo(f"with      {found.properties.decode()}")
-    typer.echo(found.payload.decode("utf-8", "backslashreplace"))
+    text = found.payload.decode("utf-8", "backslashreplace")
+    typer.echo(printable(text, keep="\n\t") if sys.stdout.isatty() else text)
 
 
 def _count_lines(counts: dict[str, int]) -> list[str]:
@@ -252,7 +272,7 @@ def _count_lines(counts: dict[str, int]) -> list[str]:
 
 def _quarantine_line(one: Quarantined) -> str:
     place = f" {one.place}" if one.place else ""
-    return f"  message {one.message}, {one.topic}{place}: {one.why}"
+    return printable(f"  message {one.message}, {one.topic}{place}: {one.why}")
 
 
 def _replay_text(done: Replayed) -> str:

@@ -57,6 +57,7 @@ class GatewayRun:
     load_plan: Callable[[], Plan] | None = None
     credentials: Credentials | None = None
     worker: Worker | None = None
+    password: Callable[[], str | None] | None = None
     clock: Clock = field(default_factory=Clock)
 
 
@@ -88,6 +89,7 @@ class Gateway:
                 on_delivery=self._take,
                 on_state=self._broker_state,
                 on_session=self._session_state,
+                password=how.password,
                 state_topic=state_topic(how.settings.broker, how.client_id),
                 clock=how.clock,
                 credentials=how.credentials,
@@ -251,10 +253,9 @@ class Gateway:
     def _watch_readers(self) -> None:
         """Log each reader whose condition changed; one that is first met well is no news."""
         for one in self.pulse.readers():
-            before = self._conditions.get(one.name, "online")
-            if one.condition != before:
+            if one.condition != self._conditions.get(one.name, "online"):
                 level = logging.INFO if one.condition == "online" else logging.WARNING
-                _LOG.log(level, "reader %s is %s, it was %s", one.name, one.condition, before)
+                _LOG.log(level, "reader %r is %s", one.name, one.condition)
                 self._conditions[one.name] = one.condition
 
     def _watch_certificate(self) -> None:

@@ -30,7 +30,8 @@ class Link:
     `on_state` is told what is wrong with the connection, None once it is subscribed;
     `on_session` whether the broker had kept the session. With `is_passing` there is no
     session: nothing is collected while away, and paho acknowledges by itself. On `state_topic`,
-    if it is not empty, the broker shows whether the client is there, to whoever asks.
+    if it is not empty, the broker shows whether the client is there, to whoever asks. The
+    `password` is asked for at each connection, for its file may have changed.
     """
 
     broker: BrokerUrl
@@ -42,3 +43,4 @@ class Link:
     credentials: Credentials | None = None
     is_passing: bool = False
     state_topic: str = ""
+    password: Callable[[], str | None] | None = None

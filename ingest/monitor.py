@@ -21,6 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from ingest.clockroom import ClockView
 from ingest.pulse import Pulse
 from ingest.roster import ReaderView
+from ingest.settings import SettingsError
 from ledger.epcis.times import format_time
 
 READERS_SHOWN_MAX = 200
@@ -208,8 +209,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def monitoring(address: tuple[str, int], pulse: Pulse) -> Iterator[MonitorServer]:
-    """Serve until the block ends."""
-    with MonitorServer(address, pulse) as server:
+    """Serve until the block ends; raises `SettingsError` where the address cannot be had."""
+    try:
+        server = MonitorServer(address, pulse)
+    except OSError as error:
+        host, port = address
+        raise SettingsError(
+            f"[monitor] listen = {host}:{port} in gateway.toml: {error.strerror}"
+        ) from error
+    with server:
         thread = threading.Thread(
             target=server.serve_forever, args=(0.1,), name="monitor", daemon=True
         )

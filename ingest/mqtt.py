@@ -39,7 +39,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingest.frames import FrameSocket, Publish
 from ingest.link import Delivery, Link
 from ingest.reads import Arrival
-from ingest.tls import CertificateError
+from ledger.errors import TagtrailError
 
 RECEIVE_MAX = 1_000
 KEEPALIVE_SECONDS = 30
@@ -47,6 +47,8 @@ RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX = 1, 30
 _SESSION_NEVER_EXPIRES = 0xFFFFFFFF
 _UNSUPPORTED_VERSION = 132
 _NOT_AUTHORIZED = 135
+_MEND = "; see [broker] user and password_file, and whom it lets in"
+_MENDS = {134: _MEND, _NOT_AUTHORIZED: _MEND}
 _WILL_DELAY_SECONDS = 5
 _FAREWELL_SECONDS_MAX = 2.0
 _ANSWER_SECONDS_MAX = 3.0
@@ -118,7 +120,7 @@ class Subscriber:
         self._deliver = link.on_delivery
         self._connection = 0
         self._asked_at: float | None = None
-        self._is_version_refused = self._is_will_refused = False
+        self._is_version_refused = self._is_will_refused = self._is_met = False
         self._has_will = bool(link.state_topic)
         self._version = MQTTProtocolVersion.MQTTv5
         self._stopping = False
@@ -190,7 +192,8 @@ class Subscriber:
         is_silent = asked_at is not None and time.monotonic() - asked_at > _ANSWER_SECONDS_MAX
         if self._is_will_refused and self._has_will:
             self._has_will = False
-            _LOG.warning("%s may forbid to publish %s", self._broker, self._link.state_topic)
+            topic = self._link.state_topic
+            _LOG.warning("trying without a last will: %s may forbid %s", self._broker, topic)
             self._start_anew()
             return True
         if self._version != MQTTProtocolVersion.MQTTv5 or not (
@@ -239,6 +242,7 @@ class Subscriber:
         client.reconnect_delay_set(RECONNECT_SECONDS_MIN, RECONNECT_SECONDS_MAX)
         if self._broker.user is not None:
             client.username_pw_set(self._broker.user, self._broker.password)
+            client.on_pre_connect = self._refresh
         if self._has_will:
             delay = Properties(PacketTypes.WILLMESSAGE) if is_v5 else None  # type: ignore[no-untyped-call]
             if delay is not None:
@@ -262,15 +266,20 @@ class Subscriber:
 
     # --- Called by paho's thread -------------------------------------------------------
 
-    def _refresh(self, _client: Client, _userdata: object) -> None:
-        assert self._link.credentials is not None
+    def _refresh(self, client: Client, _userdata: object) -> None:
         try:
-            self._link.credentials.refresh()
-        except CertificateError as error:
-            _LOG.error("the old certificate stays in use: %s", error)
+            if self._link.credentials is not None:
+                self._link.credentials.refresh()
+            if self._link.password is not None:
+                client.username_pw_set(self._broker.user, self._link.password())
+        except TagtrailError as error:
+            _LOG.error("the old certificate or password stays in use: %s", error)
 
     def _failed(self, _client: Client, _userdata: object) -> None:
-        self._say(f"{self._broker} cannot be reached")
+        said = f"{self._broker} cannot be reached"
+        if self.refused != said:
+            _LOG.warning("%s", said)
+        self._say(said)
 
     def _say(self, wrong: str | None) -> None:
         self.refused = wrong
@@ -294,12 +303,14 @@ class Subscriber:
             if name in _GRANTS and isinstance(value, int)
         }
         if reason.is_failure:
-            self._say(f"{self._broker} refused the connection: {reason}")
+            mend = _MENDS.get(reason.value, "")
+            self._say(f"{self._broker} refused the connection: {reason}{mend}")
             _LOG.error("%s", self.refused)
             self._is_version_refused = reason.value == _UNSUPPORTED_VERSION
             self._is_will_refused = reason.value == _NOT_AUTHORIZED
             return
         self._connection += 1
+        self._is_met = True
         _LOG.info("connected to %s, session present: %s", self._broker, flags.session_present)
         self._link.on_session(bool(flags.session_present))
         self._subscribe(client, self._filters)
@@ -343,10 +354,11 @@ class Subscriber:
         _properties: Properties | None,
     ) -> None:
         # What was delivered over the lost connection is delivered again; see the module.
-        if not self._stopping:
+        if not self._stopping and self._is_met:  # else its refusal says more
             _LOG.warning("disconnected from %s: %s", self._broker, reason)
             self._say(f"disconnected from {self._broker}: {reason}")
         self._connection += 1
+        self._is_met = False
         self.subscribed.clear()
 
     def _received_plain(self, packet: Publish) -> None:

@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ingest.brokerprobe import gives_one_id
 from ingest.decode import decode_message
 from ingest.doctor import Ask, examine
 from ingest.health import read_health
@@ -26,7 +28,7 @@ from ingest.plan import find_stations
 from ingest.reads import AGAIN_TOPIC, OWN_TOPICS, AgainMessage, Message, Read
 from ingest.recording import format_recorded
 from ingest.replay import require_folder_of_gateway
-from ingest.settings import load_settings
+from ingest.settings import SettingsError, load_settings
 from ingest.start import find_broker, load_plan, own_client_id
 from ingest.topics import check_topic_filter
 from ledger.epcis.times import format_time
@@ -57,6 +59,18 @@ class _JsonLines(logging.Formatter):
         if record.exc_info:
             said["error"] = self.formatException(record.exc_info)
         return json.dumps(said, ensure_ascii=False)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return `text` with an escape for what would steer a terminal, but for `keep`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one
+        if one.isprintable() or one in keep
+        else one.encode("unicode_escape", "backslashreplace").decode()
+        for one in text
+    )
 
 
 def start_logging() -> None:
@@ -117,7 +131,7 @@ def run_doctor(
         if not as_json:
             line = Text(f"{one.level:<8}", style=_COLOURS[one.level])
             line += Text(f"{one.part:<8} {one.said}")
-            console.print(line + Text(f": {one.mend}" if one.mend else "", style="dim"))
+            console.print(line + Text(f" → {one.mend}" if one.mend else "", style="dim"))
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(one) for one in findings], indent=2))
     levels = {one.level for one in findings}
@@ -157,7 +171,7 @@ def tail(
 
 def _line(message: Message, stations: list[str]) -> Text:
     line = Text(f"{format_time(message.received_us)} ", style="dim")
-    line.append(f"{message.topic} ", style="cyan")
+    line.append(f"{printable(message.topic)} ", style="cyan")
     if message.topic in OWN_TOPICS:
         return line.append(message.payload.decode("utf-8", "replace"), style="dim")
     decoded = decode_message(message)
@@ -170,7 +184,8 @@ def _line(message: Message, stations: list[str]) -> Text:
     if len(epcs) > _SHOWN_EPCS:
         line.append(" …", style="green")
     for fault in decoded.faults[:_SHOWN_EPCS]:
-        line.append(f" {fault.where}: {fault.why}".replace(" : ", " "), style="red")
+        why = f" {fault.where}: {fault.why}".replace(" : ", " ")
+        line.append(printable(why), style="red")
     return line
 
 
@@ -188,7 +203,7 @@ def capture(
     """Record messages for `replay`: those of the inbox, or with --topic those on the broker.
 
     On the broker it is a subscriber of its own, without a session, and takes nothing from
-    the gateway.
+    the gateway. It ends by Ctrl-C; a broker that cannot be subscribed to exits 2.
     """
     gateway_folder = require_folder_of_gateway(folder)
     if not topics:
@@ -229,6 +244,7 @@ def _capture_live(
     over = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: over.set())
     done = 0
+    client_id = f"{own_client_id(str(output.resolve()).encode())}-capture"
     with output.open("wb") as file:
 
         def write(delivery: Delivery) -> None:
@@ -241,29 +257,55 @@ def _capture_live(
             if done == until[1]:
                 over.set()
 
-        listen(
-            Link(
-                broker=url,
-                client_id=f"{own_client_id(str(output.resolve()).encode())}-capture",
-                on_delivery=write,
-                credentials=credentials,
-                is_passing=True,
-            ),
-            where[1],
-            over,
-            until[0] or None,
+        link = Link(
+            broker=url,
+            client_id=client_id,
+            on_delivery=write,
+            on_state=_tell_once(),
+            credentials=credentials,
+            is_passing=True,
         )
+        if credentials is not None and credentials.certificate and gives_one_id(link):
+            name = credentials.certificate.name
+            raise SettingsError(
+                f"{url} gives whoever shows this certificate the client id {name!r:.80}, so"
+                " the gateway would lose its session: record its inbox, without --topic"
+            )
+        wrong = listen(link, where[1], over, until[0] or None)
+    if wrong is not None:
+        raise SettingsError(wrong)
     return done
+
+
+def _tell_once() -> Callable[[str | None], None]:
+    """Return what says on standard error how the connection is, where that is news."""
+    told: list[str | None] = [None]
+
+    def tell(wrong: str | None) -> None:
+        if wrong != told[0] and wrong is not None:
+            typer.echo(wrong, err=True)
+        told[0] = wrong
+
+    return tell
 
 
 def listen(
     link: Link, filters: list[str], over: threading.Event, seconds: float | None
-) -> None:
-    """Subscribe until `over` or so many seconds have passed."""
+) -> str | None:
+    """Subscribe until `over` or so many seconds have passed; return why it never could."""
     subscriber = Subscriber(link, filters)
     subscriber.start()
     try:
-        over.wait(seconds)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        is_met = False
+        while not over.wait(POLL_SECONDS):
+            is_met = is_met or subscriber.subscribed.is_set()
+            if not is_met:
+                subscriber.try_other_version()
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+        is_met = is_met or subscriber.subscribed.is_set()
+        return None if is_met else subscriber.refused or f"{link.broker} did not answer"
     finally:
         over.set()
         subscriber.stop()

@@ -5,6 +5,7 @@ is refused: the broker's access list ties topics to that name. Else it is what t
 else one that is made of the folder's secret and stays the folder's for ever.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -52,6 +53,14 @@ def find_broker(settings: Settings, given: str) -> tuple[BrokerUrl, Credentials 
     if settings.broker.tls.certificate is not None or settings.broker.tls.ca is not None:
         raise SettingsError(f"{url} is not TLS, but gateway.toml names certificates: mqtts://")
     return url, None
+
+
+def password_of(settings: Settings, broker: BrokerUrl) -> Callable[[], str | None] | None:
+    """Return what reads the broker's password anew, None where no file has it."""
+    setting = settings.broker
+    if setting.password_file is None or broker.user != setting.user:
+        return None
+    return lambda: load_password(setting)
 
 
 def choose_client_id(

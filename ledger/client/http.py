@@ -277,12 +277,12 @@ def parse_ledger_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         parts.port  # noqa: B018  # Reading it is what checks it.
-    except ValueError as error:
-        raise ParseError("ledger URL", f"{text!r}: {error}") from error
+    except ValueError:
+        raise ParseError("ledger URL", "has no number as its port, or no host") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ParseError("ledger URL", f"{text!r} is not http://host[:port] or https://…")
+        raise ParseError("ledger URL", "is not http://host[:port] or https://host[:port]")
     if parts.query or parts.fragment or parts.username is not None:
-        raise ParseError("ledger URL", f"{text!r} has a query, a fragment or a user in it")
+        raise ParseError("ledger URL", "has a query, a fragment or a user in it")
     return text.rstrip("/")
 
 
