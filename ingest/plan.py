@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ingest.mapping import MappingRule
-from ingest.topics import topic_matches
+from ingest.topics import filters_meet, topic_matches
 
 Action = Literal["ADD", "OBSERVE", "DELETE"]
 Json = Mapping[str, object]
@@ -270,3 +270,18 @@ def find_reader(plan: Plan, topic: str) -> ReaderRule | None:
         if any(topic_matches(pattern, topic) for pattern in rule.topics):
             return rule
     return None
+
+
+def stations_of_reader(plan: Plan, topic: str) -> tuple[Station, ...]:
+    """Return the stations of the reader that publishes on `topic`, by whatever topic they go.
+
+    A reader may tell of itself and of its inputs on another topic than of tags.
+    """
+    rule = find_reader(plan, topic)
+    if rule is None:
+        return ()
+    return tuple(
+        station
+        for station in plan.stations
+        if any(filters_meet(one, other) for one in rule.topics for other in station.topics)
+    )

@@ -25,7 +25,14 @@ import msgspec
 from ingest import watch
 from ingest.clockroom import ClockView
 from ingest.drafts import Notice, Outcome
-from ingest.plan import Plan, ReaderRule, Station, find_reader, find_stations
+from ingest.plan import (
+    Plan,
+    ReaderRule,
+    Station,
+    find_reader,
+    find_stations,
+    stations_of_reader,
+)
 from ingest.reads import Fault, Message, Read, Vital
 from ingest.refusals import RefusedMessage, refusal_notices
 from ingest.topics import filters_meet, sender_of, topic_matches
@@ -319,7 +326,7 @@ class Roster:
                     for one in self._plan.sensors
                     if "#" not in one.topics
                     and any(topic_matches(pattern, topic) for pattern in one.topics)
-                )
+                ) or _station_sources(stations_of_reader(self._plan, topic))
             if len(self._sources) < READERS_MAX:
                 self._sources[topic] = found
         return found

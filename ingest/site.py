@@ -36,6 +36,7 @@ from ingest.plan import (
     find_reader,
     find_station,
     find_stations,
+    stations_of_reader,
 )
 from ingest.readers.sparkplug import Node, is_sparkplug_topic
 from ingest.reads import (
@@ -321,11 +322,16 @@ class Site:
     def _take_input(self, change: PortChange, message: Message, outcome: Outcome) -> str | None:
         """Take an input of a reader that changed into the stations whose trigger it is."""
         is_used = False
-        for station in self._stations_of(message.topic):
+        at_us = self.clocks.corrected(
+            message.topic, change.source, change.time_us, message.received_us
+        )
+        found = self._stations_of(message.topic)
+        if not found:  # on a topic of the reader's own; its clock is known by another one
+            found = stations_of_reader(self.plan, message.topic)
+            if abs(at_us - message.received_us) > self._skew_of(message.topic):
+                at_us = message.received_us
+        for station in found:
             if station.trigger is not None and station.trigger.port == change.port:
-                at_us = self.clocks.corrected(
-                    message.topic, change.source, change.time_us, message.received_us
-                )
                 state = self._state_of(station)
                 stations.take_input(
                     station, state, is_high=change.is_high, at_us=at_us, outcome=outcome

@@ -56,12 +56,14 @@ def worker_filters(plan: Plan, worker: Worker | None) -> list[str]:
     Raises `ParseError` where the plan cannot be divided, or the worker would have nothing.
     """
     if worker is None or worker.count == 1:
-        return simplify_filters(one for _, topics in _places(plan) for one in topics)
+        own = [topic for one in plan.readers for topic in one.topics]
+        return simplify_filters([*(one for _, topics in _places(plan) for one in topics), *own])
     if len(divide(plan)) == 1:
         raise ParseError("worker", "the plan's topics all meet; it cannot be divided")
     mine = _own_topics(plan, worker)
     if not mine:
         raise ParseError("worker", f"{worker.number}/{worker.count} has no topics in this plan")
+    mine += _topics_of_readers(plan, mine)
     share = f"$share/tagtrail-{worker.number}-of-{worker.count}"
     return [f"{share}/{topic}" for topic in simplify_filters(mine)]
 
@@ -105,6 +107,21 @@ def owner_of(name: str, count: int) -> int:
         return sha256(f"{number}\n{name}".encode()).digest()
 
     return max(range(1, count + 1), key=weight)
+
+
+def _topics_of_readers(plan: Plan, mine: Sequence[str]) -> list[str]:
+    """Return the topics on which readers of these places tell of themselves alone.
+
+    One that meets another worker's places as well is left out: that worker has them.
+    """
+    others = [topic for _, topics in _places(plan) for topic in topics if topic not in mine]
+    return [
+        topic
+        for one in plan.readers
+        if _meet(one.topics, mine)
+        for topic in one.topics
+        if not _meet((topic,), others)
+    ]
 
 
 def _own_topics(plan: Plan, worker: Worker) -> list[str]:
