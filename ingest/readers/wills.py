@@ -14,8 +14,8 @@ Pure: no I/O, no clock, no randomness.
 from collections.abc import Mapping
 from typing import Literal
 
-from ingest.readers.fields import first_of, loose_instant
-from ingest.readers.generic import EPC_FIELDS, LIST_FIELDS
+from ingest.readers.fields import first_of, loose_instant, may_name_tag
+from ingest.readers.generic import EPC_FIELDS, LIST_FIELDS, NUMBER_FIELDS, SENSOR_FIELDS
 from ingest.reads import Parsed, Vital, not_a_read
 
 STATE_FIELDS = (
@@ -33,6 +33,13 @@ _WORDS: Mapping[str, Literal["online", "offline"]] = {
     "disconnected": "offline",
     "connection lost": "offline",
 }
+# Who says one of these says more than that it is there.
+_CONTENT = frozenset(
+    (
+        *(*EPC_FIELDS, *LIST_FIELDS, *SENSOR_FIELDS, *NUMBER_FIELDS),
+        *("dropped", "type", "data", "gpi", "eventType", "TagId"),
+    )
+)
 _WORD_CHARS_MAX = max(map(len, _WORDS))
 
 
@@ -45,7 +52,9 @@ def state_of(text: object) -> Literal["online", "offline"] | None:
 
 def is_will(obj: Mapping[str, object]) -> bool:
     """Return whether `obj` says whether its sender is there, and hardly anything else."""
-    if len(obj) > FIELDS_MAX or not obj.keys().isdisjoint((*EPC_FIELDS, *LIST_FIELDS)):
+    if len(obj) > FIELDS_MAX or not obj.keys().isdisjoint(_CONTENT):
+        return False
+    if any(isinstance(one, dict | list) for one in obj.values()) or may_name_tag(obj):
         return False
     found = first_of(obj, STATE_FIELDS)
     return found is not None and state_of(found[1]) is not None

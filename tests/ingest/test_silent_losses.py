@@ -176,3 +176,25 @@ def test_the_smartreader_envelope_of_its_manual_is_read() -> None:
     (read,) = decoded.reads
     assert (read.epc, read.time_us, read.source) == (sgtin(7), T0 - 7, "r")
     assert (read.antenna, read.rssi_cdbm, decoded.unknown) == (1, -5125, 3)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"epc": TAG},
+        {"device": "d", "temperature": 4.5},
+        uplink(decoded_payload={"t": 4}),
+        {"TagId": "047DAE02C84080", "Protocol": "NFC-A"},
+        {"Epc": "AAAA"},
+        {"data": {"idHex": "AAAA"}},
+        {"type": "heartbeat", "reader": "r", "dropped": 3},
+        {"reader": "r", "seq": 5},
+    ],
+    ids=repr,
+)
+def test_what_says_that_its_sender_is_there_beside_else_is_no_will(
+    payload: dict[str, object],
+) -> None:
+    plain, more = decode(payload), decode({**payload, "status": "online"})
+    assert (more.reads, more.others) == (plain.reads, plain.others)
+    assert [one.hides_reads for one in more.faults] == [one.hides_reads for one in plain.faults]
