@@ -152,6 +152,7 @@ class Gateway:
         watchdog, bark_at = systemd.watchdog_seconds(), 0.0
         while not self._shared.pause(IDLE_SECONDS):
             now = time.monotonic()
+            self.pulse.beat("main")
             if not self._subscriber.is_running:
                 raise TagtrailError("the thread that listens to the broker has ended")
             self._watch_clock()

@@ -16,19 +16,22 @@ from rich.console import Console
 from rich.text import Text
 
 from ingest.brokerprobe import gives_one_id
-from ingest.decode import decode_message
+from ingest.decode import Known, decode_message
 from ingest.doctor import Ask, examine
 from ingest.health import read_health
 from ingest.inbox import Inbox
 from ingest.inboxreader import InboxReader
 from ingest.link import Delivery, Link
 from ingest.mqtt import Subscriber
+from ingest.outbox import FILE as OUTBOX_FILE
 from ingest.outbox import Outbox
-from ingest.plan import find_stations
+from ingest.plan import Plan, find_stations
+from ingest.readers.sparkplug import Node, Nodes
 from ingest.reads import AGAIN_TOPIC, OWN_TOPICS, AgainMessage, Message, Read
 from ingest.recording import format_recorded
 from ingest.replay import require_folder_of_gateway
 from ingest.settings import SettingsError, load_settings
+from ingest.site import NODE_PART
 from ingest.start import find_broker, load_plan, own_client_id
 from ingest.topics import check_topic_filter
 from ledger.epcis.times import format_time
@@ -145,7 +148,7 @@ def tail(
     *,
     folder: FolderOption,
     plan: Annotated[
-        Path | None, typer.Option(help="The plan, to show the stations of each message.")
+        Path | None, typer.Option(help="The plan: its mappings, and the stations of a message.")
     ] = None,
     count: Annotated[int, typer.Option(help="End after so many messages; 0 for never.")] = 0,
     back: Annotated[int, typer.Option(min=0, help="Begin so many messages ago.")] = 10,
@@ -154,14 +157,18 @@ def tail(
     shown_plan = None if plan is None else load_plan(plan)
     console = Console(highlight=False, soft_wrap=True)
     left = count
-    with Inbox(require_folder_of_gateway(folder)) as inbox:
+    gateway_folder = require_folder_of_gateway(folder)
+    with InboxReader(gateway_folder):
+        pass  # it has to be there: who looks makes no inbox
+    known = _known(gateway_folder, shown_plan)
+    with Inbox(gateway_folder) as inbox:
         cursor = max(inbox.newest_id() - back, 0)
         while True:
             messages = inbox.load_after(cursor, left or 100)
             for message in messages:
                 cursor = message.id
                 stations = find_stations(shown_plan, message.topic) if shown_plan else ()
-                console.print(_line(message, [one.name for one in stations]))
+                console.print(_line(message, [one.name for one in stations], known))
             left -= len(messages) if count else 0
             if count and left <= 0:
                 return
@@ -169,12 +176,28 @@ def tail(
                 time.sleep(POLL_SECONDS)
 
 
-def _line(message: Message, stations: list[str]) -> Text:
+def _known(folder: Path, plan: Plan | None) -> Known:
+    """Return what the gateway knows beside a message: the plan's, and Sparkplug's births."""
+    nodes: dict[str, Node] = {}
+    if (folder / OUTBOX_FILE).is_file():
+        with Outbox(folder) as outbox:
+            states = outbox.states()
+        nodes = {
+            name.removeprefix(NODE_PART): msgspec.msgpack.decode(data, type=Node)
+            for name, data in states.items()
+            if name.startswith(NODE_PART)
+        }
+    if plan is None:
+        return Known(nodes=Nodes(known=nodes))
+    return Known(nodes=Nodes(known=nodes), mappings=plan.mappings, keys=plan.device_keys)
+
+
+def _line(message: Message, stations: list[str], known: Known) -> Text:
     line = Text(f"{format_time(message.received_us)} ", style="dim")
     line.append(f"{printable(message.topic)} ", style="cyan")
     if message.topic in OWN_TOPICS:
         return line.append(message.payload.decode("utf-8", "replace"), style="dim")
-    decoded = decode_message(message)
+    decoded = decode_message(message, known)
     epcs = [one.epc for one in decoded.items if isinstance(one, Read)]
     if stations:
         line.append(f"[{', '.join(stations)}] ")

@@ -65,7 +65,7 @@ from ingest.samples import SampleRoom
 from ingest.stations import StationState
 
 ROUTES_MAX = 10_000
-_NODE = "node:"
+NODE_PART = "node:"
 _STATION = "station:"
 _UNUSED_INPUT: str | None = "an input changed, which no station of the plan uses"
 
@@ -186,7 +186,7 @@ class Site:
             parts[f"{_STATION}{name}"] = msgspec.msgpack.encode(self._station_states[name])
         self._changed.clear()
         for name in sorted(self._nodes.touched):
-            parts[f"{_NODE}{name}"] = msgspec.msgpack.encode(self._nodes.known[name])
+            parts[f"{NODE_PART}{name}"] = msgspec.msgpack.encode(self._nodes.known[name])
         self._nodes.touched.clear()
         return parts | self.roster.encode_parts() | self.clocks.encode_parts()
 

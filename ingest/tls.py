@@ -41,7 +41,10 @@ class Certificate:
 
 
 class Credentials:
-    """An SSL context that follows its files; raises `CertificateError` at the start only."""
+    """An SSL context that follows its files; raises `CertificateError` at the start only.
+
+    A certificate of another name is none that follows: the name is the client id.
+    """
 
     def __init__(self, files: TlsFiles) -> None:
         """Load the files."""
@@ -62,6 +65,12 @@ class Credentials:
         certificate = None
         if self._files.certificate is not None:
             certificate = read_certificate(self._files.certificate)
+            if self.certificate is not None and certificate.name != self.certificate.name:
+                raise CertificateError(
+                    f"{self._files.certificate} is now of {certificate.name!r:.80}, and the"
+                    f" gateway is {self.certificate.name!r:.80}: its session and topics hang"
+                    " on the name"
+                )
         _load(self.context, self._files)
         self._stamp, self.certificate = stamp, certificate
         return True

@@ -18,17 +18,19 @@ from pathlib import Path
 
 import pytest
 
+from device_sim import sparkplug as world
 from ingest.brokerurl import parse_broker_url
 from ingest.daemon import Gateway, GatewayRun
 from ingest.inbox import Inbox
-from ingest.pipeline import Processor
+from ingest.pipeline import Keeper, Processor
+from ingest.planfile import parse_plan
 from ingest.pulse import STALL_SECONDS
 from ingest.reads import Arrival
 from ingest.settings import Settings
 from ledger.cli import main
 from tests.certificates import Authority
 from tests.ingest.brokers import DEPLOY, shipped_mosquitto
-from tests.ingest.scene import T0, make_folder, read_payload, serving
+from tests.ingest.scene import T0, hex_of, make_folder, read_payload, serving
 from tests.ingest.test_deploy import careless_mosquitto, device, make_settings, secured
 from tests.ingest.test_mqtt import PLAN, publish, publisher, wait_until
 from tests.ingest.test_operate import PLAN_TEXT
@@ -334,6 +336,43 @@ def test_what_a_reader_sent_steers_no_terminal(settings: Settings) -> None:
     assert b"\x1b[2J" not in shown
     assert b"\x1b[31mred" not in shown
     assert b"\\x1b[2J" in shown
+
+
+def test_a_tail_reads_what_the_gateway_reads(settings: Settings) -> None:
+    node, device = world.births(T0 // 1_000, 1, ("temperature",), (4.5,))
+    data = world.data(T0 // 1_000 + 1_000, (5.5,), 2)
+    mapped = json.dumps({"hits": [{"code": hex_of(7)}]}).encode()
+    mapping = """[[mapping]]
+name = "vendor"
+topics = ["gate/#"]
+items = "hits"
+[mapping.read]
+epc = "code"
+"""
+    plan = settings.folder / "mapped.toml"
+    plan.write_text(PLAN_TEXT + mapping)
+    arrivals = [
+        Arrival("spBv1.0/G/NBIRTH/N", node, T0),
+        Arrival("spBv1.0/G/DBIRTH/N/D", device, T0),
+        *(Arrival("gate/x", b"[%d]" % n, T0) for n in range(20)),
+        Arrival("spBv1.0/G/DDATA/N/D", data, T0),
+        Arrival("gate/x", mapped, T0),
+    ]
+    with Keeper(settings.folder) as keeper:
+        keeper.keep(arrivals)
+    with Processor(settings, parse_plan(plan.read_text())) as processor:
+        processor.process()
+    where = ("--dir", settings.folder, "--plan", plan, "--back", 2, "--count", 2)
+    lines = tagtrail("tail", *where).splitlines()
+    assert "0 reads, 2 other" in lines[0]
+    assert "born" not in lines[0]
+    assert "urn:epc:id:sgtin:9506000.013435.7" in lines[1]
+    assert "[gate]" in lines[1]
+
+
+def test_a_tail_makes_no_inbox(settings: Settings) -> None:
+    assert "does not exist" in tagtrail("tail", "--dir", settings.folder, code=2)
+    assert not (settings.folder / "inbox.db").exists()
 
 
 def test_a_tail_in_a_pipe_ends_with_the_pipe(settings: Settings) -> None:

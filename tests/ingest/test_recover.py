@@ -423,6 +423,9 @@ def test_a_new_certificate_that_cannot_be_used_leaves_the_old_one(tmp_path: Path
             (tmp_path / "broker" / "gw-1.pem").write_text("half a certif")
             one.reload()
             wait_until(lambda: "cannot be used" in expect(one)("certificate"), "it says so")
+            authority.issue("gw-2", file="gw-1")
+            one.reload()
+            wait_until(lambda: "is now of 'gw-2'" in expect(one)("certificate"), "and this")
             with device(broker, authority, "dock-1", "dock-1") as dock:
                 assert dock.publish("sites/dairy/dock-1/r", read_payload(1, 0))
             wait_until(lambda: len(ledger.events) == 1, "the old one goes on")
