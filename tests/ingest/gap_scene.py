@@ -73,6 +73,11 @@ class Told:
     count: int | None
     why: str
 
+    @classmethod
+    def of(cls, party: str, gap: Gap) -> "Told":
+        """Return the gap that `party` states."""
+        return cls(party, gap.source, gap.what, gap.start, gap.end, gap.count, gap.why)
+
 
 def lossy_text(seed: int, *, faults: bool = True, each: int = 1) -> str:
     """Return the dairy with watched readers of all makes, each fault at a door of its own."""
@@ -197,6 +202,12 @@ def _numbers(wanted: Sequence[dict[str, Any]], said: Sequence[Told]) -> list[str
     return wrong + [f"invented: {one}" for rest in found.values() for one in rest]
 
 
+def numbers_in(one: Told) -> tuple[int | None, int | None]:
+    """Return the first and the last event number that a gap names, if it names any."""
+    match = _NUMBERS.fullmatch(one.why)
+    return (None, None) if match is None else (int(match[3]), int(match[4]))
+
+
 def _spans(
     wanted: Sequence[dict[str, Any]], said: Sequence[Told], *, exact: bool = False
 ) -> list[str]:
@@ -269,11 +280,7 @@ def told_by(folder: Path) -> list[Told]:
     finally:
         reader.close()
     statements = [parse_statement(parse_entry(one).statement) for one in entries]
-    return [
-        Told(one.iss, body.source, body.what, body.start, body.end, body.count, body.why)
-        for one in statements
-        if isinstance(body := one.body, Gap)
-    ]
+    return [Told.of(one.iss, one.body) for one in statements if isinstance(one.body, Gap)]
 
 
 def answer_of(folder: Path, item: str) -> dict[str, Any]:

@@ -1,28 +1,39 @@
 """The simulator's faults, through the gateway's meaning: each loss is admitted, no other is."""
 
 import json
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from device_sim.library import load_scenario
 from device_sim.play import Run, play
 from ingest.drafts import Outcome
+from ingest.health import read_health
 from ingest.planfile import parse_plan
 from ingest.reads import TICK_TOPIC, Arrival, Message, message_hash
 from ingest.replay import replay
 from ingest.site import Site, encode_tick
 from ingest.watch import QUARANTINE
+from ledger.statement import Gap
 from tests.ingest.gap_scene import (
+    REASONS,
+    Told,
     answer_of,
     compare,
     injected,
     lossy_run,
+    numbers_in,
     told_by,
     told_offline,
 )
-from tests.ingest.scene import SECRET
+from tests.ingest.scene import SECRET, make_folder, serving
+from tests.ingest.test_mqtt import publisher, wait_until
+from tests.ingest.test_operate import is_ready, live
+from tests.optional import Broker
 
 FEWEST = 8
 SEEDS = (1, 2, 4)
@@ -129,3 +140,54 @@ def test_the_ledger_holds_each_injected_gap_and_answers_tell_of_them(tmp_path: P
     }
     assert found <= {one.why for one in told}
     assert len(found) > len(truth) // 2, "items were where something was missed"
+
+
+def test_the_daemon_tells_of_what_was_lost_before_the_broker(
+    mosquitto: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times are the wall clock's here, so numbers, counts and places are compared."""
+    monkeypatch.setattr("ingest.watch.QUARANTINE_WINDOW_US", 1_000_000)
+    run = lossy_run(2)
+    parties = [one.id for one in run.parties]
+    settings = make_folder(tmp_path / "g", *parties)
+    lines = [one for one in run.plan_text.splitlines() if not one.startswith("heartbeat_s")]
+    plan_text = "\n".join(lines).replace("[[reader]]", "[[reader]]\ngrace_s = 2")
+    (settings.folder / "plan.toml").write_text(plan_text)
+    wanted = Counter(_what_of(gap) for gap in injected(run) if gap["what"] != "silence")
+    with (
+        serving() as ledger,
+        publisher(mosquitto) as client,
+        live(settings, mosquitto, ledger) as one,
+    ):
+        wait_until(lambda: is_ready(one), "it is ready")
+        readers = {f"sites/{gap['reader']}/reader" for gap in injected(run)}
+        for message in run.messages:
+            if message.topic in readers:
+                client.publish(message.topic, message.payload, qos=1)
+
+        def told() -> Counter[tuple[object, ...]]:
+            found: Counter[tuple[object, ...]] = Counter()
+            for said in ledger.statements:
+                if isinstance(said.body, Gap):
+                    told_one = Told.of(said.iss, said.body)
+                    key, count = _told_of(told_one)
+                    found[key] += count
+            return found
+
+        wait_until(lambda: told() == wanted, f"each of {wanted} is told of")
+        wait_until(lambda: read_health(settings.folder).unprocessed == 0, "all is processed")
+        time.sleep(3)
+        assert told() == wanted, "and nothing else"
+
+
+def _what_of(gap: dict[str, Any]) -> tuple[object, ...]:
+    """Return what a gap of the truth is, without its time."""
+    return (gap["party"], gap["read_point"], gap["what"], gap["first"], gap["last"])
+
+
+def _told_of(one: Told) -> tuple[tuple[object, ...], int]:
+    """Return what a statement tells of, without its time, and of how many such gaps."""
+    what = REASONS[one.what]
+    numbers = numbers_in(one)
+    count = one.count if what == "quarantine" else 1
+    return (one.party, one.source, what, *numbers), count or 1
