@@ -39,6 +39,7 @@ DISK_RETRY_SECONDS = 1.0
 REFUSE_PAUSE_SECONDS = 5.0
 REFUSED_TOPICS_BYTES_MAX = 512 * 1024  # in one message of what was refused
 SHOW_SECONDS = 1.0
+_SHOW_SHARE = 50
 TELL_SECONDS = 5.0
 BEAT_SECONDS = 5.0
 
@@ -225,7 +226,7 @@ def process(shared: Shared) -> None:
 
 
 def _process_with(shared: Shared, processor: Processor, heartbeats: Heartbeats) -> None:
-    pulse, shown_at, told_at = shared.pulse, 0.0, 0.0
+    pulse, show_at, told_at = shared.pulse, 0.0, 0.0
     while not (shared.stopping.is_set() or shared.news):
         pulse.beat("processor")
         shared.arrived.wait(IDLE_SECONDS)
@@ -235,7 +236,8 @@ def _process_with(shared: Shared, processor: Processor, heartbeats: Heartbeats) 
         while processor.process() == MESSAGES_PER_BATCH and not shared.stopping.is_set():
             pulse.beat("processor")
             shared.sealed.set()
-        pulse.count({"heartbeats": heartbeats.say_if_due()})
+        said = heartbeats.say_if_due()
+        pulse.count({"heartbeats": said, "statements": said})
         shared.disk_takes("processor")
         shared.sealed.set()
         shared.watch_clock()
@@ -250,9 +252,11 @@ def _process_with(shared: Shared, processor: Processor, heartbeats: Heartbeats) 
         processor.totals.clear()
         shared.births.extend(processor.births)
         processor.births.clear()
-        if time.monotonic() - shown_at > SHOW_SECONDS:
-            shown_at = time.monotonic()
+        started = time.monotonic()
+        if started >= show_at:
             pulse.show(readers=tuple(processor.readers()))
+            took = time.monotonic() - started
+            show_at = started + max(SHOW_SECONDS, _SHOW_SHARE * took)  # there may be thousands
 
 
 def deliver(shared: Shared) -> None:

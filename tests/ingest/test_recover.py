@@ -164,21 +164,16 @@ def test_a_ledger_that_is_away_shows_and_is_met_again(
         wait_until(lambda: read_health(settings.folder).is_settled, "with their receipts")
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (500, b"", "500"),
-        (503, b"", "503"),
-        (502, b"<h1>Bad Gateway</h1>", "502"),
-        (404, b"<h1>Not Found</h1>", "404"),
-        (413, b"<h1>Request Entity Too Large</h1>", "raise its limit"),
-        (200, b"<h1>Welcome to our network</h1>", "not JSON"),
-        (200, b"{}", "does not hold one result"),
-        (200, b"", "not JSON"),
-    ],
+ANSWERS = (
+    (500, b"", "500"),
+    (413, b"<h1>Request Entity Too Large</h1>", "raise its limit"),
+    (200, b"<h1>Welcome to our network</h1>", "not JSON"),
+    (200, b"{}", "does not hold one result"),
 )
+
+
 def test_whatever_a_ledger_answers_that_is_no_refusal_is_waited_out(
-    mosquitto: Broker, tmp_path: Path, status: int, body: bytes, said: str
+    mosquitto: Broker, tmp_path: Path
 ) -> None:
     settings = make_folder(tmp_path / "g")
     with (
@@ -187,13 +182,14 @@ def test_whatever_a_ledger_answers_that_is_no_refusal_is_waited_out(
         live(settings, mosquitto, ledger) as one,
     ):
         wait_until(lambda: is_ready(one), "it is ready")
-        ledger.answer = (status, body)
-        publish(client, 0, 3)
-        wait_until(lambda: said in expect(one)("ledger"), "it says what the ledger answers")
-        assert ask(one, "/healthz")[0] == 200
-        ledger.answer = None
-        wait_until(lambda: len(ledger.events) == 3, "all 3 are in the ledger")
-        wait_until(lambda: is_ready(one), "it is ready again")
+        for n, (status, body, said) in enumerate(ANSWERS):
+            ledger.answer = (status, body)
+            publish(client, n, 1)
+            wait_until(lambda: said in expect(one)("ledger"), f"it says {said}")  # noqa: B023
+            assert ask(one, "/healthz")[0] == 200
+            ledger.answer = None
+            wait_until(lambda: len(ledger.events) == n + 1, "it is in the ledger")  # noqa: B023
+            wait_until(lambda: is_ready(one), "it is ready again")
         wait_until(lambda: read_health(settings.folder).is_settled, "with their receipts")
         assert read_health(settings.folder).parked == ()
 
@@ -322,9 +318,8 @@ def test_wherever_the_disk_ends_within_a_commit_nothing_of_it_is_kept(
         assert [one.seq for one in ledger.statements] == list(range(len(ledger.statements)))
 
 
-@pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_is_set_while_a_tag_passes_moves_and_splits_nothing(
-    mosquitto: Broker, tmp_path: Path, hours: int
+    mosquitto: Broker, tmp_path: Path
 ) -> None:
     settings = make_folder(tmp_path / "g")
     hands = Hands()
@@ -347,13 +342,13 @@ def test_a_clock_that_is_set_while_a_tag_passes_moves_and_splits_nothing(
         publisher(mosquitto) as client,
         live(settings, mosquitto, ledger, hands) as one,
     ):
-        last = [a_pass(1, hours * 3_600)]
+        last = [a_pass(1, 3_600)]
         wait_until(lambda: "clock" in problems(one), "the step is told of")
         wait_until(lambda: len(ledger.events) == 1, "one event")
-        last.append(a_pass(2, 0))
-        wait_until(lambda: len(ledger.events) == 2, "another")
-        last.append(a_pass(3, -hours * 3_600))
-        wait_until(lambda: len(ledger.events) == 3, "and one after the step back")
+        last.append(a_pass(2, -3_600))
+        wait_until(lambda: len(ledger.events) == 2, "another, back in the right hour")
+        last.append(a_pass(3, -3_600))
+        wait_until(lambda: len(ledger.events) == 3, "and one by a clock that is behind")
         assert count_gaps(ledger.statements) == 0
     for event, at in zip(ledger.events, last, strict=True):
         told = parse_time_us(str(event["eventTime"])) / 1_000_000
