@@ -117,6 +117,8 @@ class Gateway:
         Courier(settings, self._how.ledger_url).close()
         with Inbox(settings.folder) as inbox:
             self._session_us = inbox.session_us()
+            newest = inbox.load_after(inbox.newest_id() - 1, 1)
+        self._look_back(newest[0].received_us if newest else 0)
         self.pulse.tell("broker", f"{self._how.broker} did not answer yet")
         threads = [
             threading.Thread(target=self._guard, args=(loop,), name=name)
@@ -244,6 +246,16 @@ class Gateway:
             step_us = self.pulse.watch_clock()
             if step_us:
                 self._tell_step(step_us, self._how.clock.wall_us())
+
+    def _look_back(self, newest_us: int) -> None:
+        """Tell of a clock that is behind the newest message: it was set back while nobody ran.
+
+        What waits for it would wait until it is back there; a host whose clock runs down is
+        set right a while after it starts.
+        """
+        behind_us = newest_us - self._how.clock.wall_us()
+        if behind_us >= STEP_US_MIN:
+            self._tell_step(-behind_us, newest_us - behind_us)
 
     def _tell_step(self, step_us: int, now_us: int) -> None:
         _LOG.warning("the clock was set by %+.1f s", step_us / 1_000_000)

@@ -34,7 +34,7 @@ from tests.ingest.scene import T0, hex_of, make_folder, read_payload, serving
 from tests.ingest.test_deploy import careless_mosquitto, device, make_settings, secured
 from tests.ingest.test_mqtt import PLAN, publish, publisher, wait_until
 from tests.ingest.test_operate import PLAN_TEXT
-from tests.optional import Broker, find_program, free_port
+from tests.optional import Broker, find_program, free_port, stop
 
 SECONDS_MAX = 60
 SECRETS = ("hunter2", "for tests only")
@@ -423,6 +423,26 @@ def test_a_capture_does_not_take_the_gateways_session_away(tmp_path: Path) -> No
         assert "lose its session" in said
         with secured(settings, broker, ledger):
             wait_until(lambda: len(ledger.events) == 1, "what waited for it is there")
+
+
+def test_a_capture_with_a_certificate_leaves_no_session_behind(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    (tmp_path / "b" / "run").mkdir(parents=True)
+    folder = tmp_path / "b" / "run"
+    authority.issue("localhost", file="broker")
+    for name in ("broker.pem", "broker.key", "ca.pem"):
+        (folder / name).write_bytes((tmp_path / "ca" / name).read_bytes())
+    settings = make_settings(tmp_path / "g", authority)
+    text = (DEPLOY / "mosquitto-tls.conf").read_text()
+    text = text.replace("use_username_as_clientid true", "").replace("acl_file", "#")
+    with careless_mosquitto(tmp_path / "b", text) as broker:
+        url = f"mqtts://localhost:{broker.port}"
+        out = settings.folder / "out.ndjson"
+        where = ("--dir", settings.folder, "--topic", "sites/#", "--broker", url)
+        assert "0 messages" in tagtrail("capture", out, *where, "--seconds", 1)
+        stop(broker.process)
+        store = folder / "store" / "mosquitto.db"
+        assert not store.exists() or b"-capture" not in store.read_bytes()
 
 
 # The watchdog -------------------------------------------------------------------------

@@ -355,6 +355,32 @@ def test_a_clock_that_is_set_while_a_tag_passes_moves_and_splits_nothing(
         assert abs(told - at) < 2, (event["eventTime"], at)
 
 
+def test_a_clock_that_is_behind_at_the_start_holds_nothing_up(
+    mosquitto: Broker, tmp_path: Path
+) -> None:
+    settings = make_folder(tmp_path / "g")
+    text = PLAN_TEXT.replace("idle_s = 1", "idle_s = 3")
+    (settings.folder / "plan.toml").write_text(text)
+    hands = Hands()
+    with serving() as ledger, publisher(mosquitto) as client:
+        with live(settings, mosquitto, ledger, hands):
+            at = time.time()
+            client.publish("gate/r", read_payload(1, at - T0_S), qos=1).wait_for_publish(20)
+            wait_until(lambda: read_health(settings.folder).reads == 1, "it was read")
+        assert ledger.events == [], "the pass is open"
+        hands.step_us = -3_600_000_000  # as of a host whose battery is empty
+        with live(settings, mosquitto, ledger, hands) as one:
+            wait_until(lambda: len(ledger.events) == 1, "the pass ended all the same")
+            hands.step_us = 0
+            wait_until(lambda: "clock" in problems(one), "its clock is set right")
+            again = client.publish("gate/r", read_payload(2, time.time() - T0_S), qos=1)
+            again.wait_for_publish(20)
+            wait_until(lambda: len(ledger.events) == 2, "it goes on")
+        assert count_gaps(ledger.statements) == 0
+        told = [parse_time_us(str(one["eventTime"])) / 1_000_000 for one in ledger.events]
+        assert all(abs(one - at) < 60 for one in told)
+
+
 def test_an_expired_certificate_shows_and_a_new_one_is_taken(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "broker")
     authority.issue("localhost", file="broker")
