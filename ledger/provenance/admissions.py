@@ -7,6 +7,7 @@ may still be at that site, which is an hour once it was sold, sent off or is no 
 was sent to a place, it may have arrived there ever since. It also concerns what was inside
 something, or bolted to it, while a sensor on that was silent.
 
+Who speaks is a party that signed an event of the story, or that one of them names as taker.
 Of an answer's gap statements the newest `ADMITTED_MAX` are told.
 
 Pure: no I/O, no clock, no randomness.
@@ -51,6 +52,7 @@ def find_admissions(
         return []
     rows = reader.source.gaps_of(
         [GapsWanted(site, low, high) for site, low, high in wanted],
+        _speakers(story),
         before_entry=reader.before_entry,
         limit=ADMITTED_MAX,
     )
@@ -60,6 +62,17 @@ def find_admissions(
         why = f"gateways admit more gaps there than the newest {ADMITTED_MAX}"
         told.append(Gap(gaps.TRUNCATED, story.root, None, None, (story.root,), why))
     return told
+
+
+def _speakers(story: Story) -> list[str]:
+    """Return who may speak: whoever signed an event of the story, or is named as its taker.
+
+    Nobody else fills an answer with what he says to have missed.
+    """
+    told = [one for thing in story.things.values() for one in thing.told.values()]
+    found = {one.node.pin.iss for one in told}
+    found |= {party for one in told for _, party in one.node.event.destinations}
+    return sorted(found)
 
 
 def _windows(

@@ -5,7 +5,7 @@ It answers as an index does, by the same mentions, and holds nothing but its lis
 Pure: no I/O, no clock, no randomness.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ledger.admitted import GapRow, searched_site
 from ledger.provenance.source import GapsWanted, KnownEvent, Wanted, newest_of
@@ -62,11 +62,17 @@ class ListedSource:
         return self._before(found, before_entry)
 
     def gaps_of(
-        self, wanted: Sequence[GapsWanted], *, before_entry: int | None = None, limit: int
+        self,
+        wanted: Sequence[GapsWanted],
+        issuers: Collection[str],
+        *,
+        before_entry: int | None = None,
+        limit: int,
     ) -> Iterable[GapRow]:
-        """Return the gap statements that any of `wanted` describes; the newest `limit`."""
+        """Return gap statements of `issuers` that any of `wanted` describes, the newest."""
         below = self._size if before_entry is None else before_entry
-        return select_gaps((one for one in self._gaps if one.idx < below), wanted, limit)
+        known = (one for one in self._gaps if one.idx < below and one.iss in issuers)
+        return select_gaps(known, wanted, limit)
 
     def keys_under(self, key: str) -> Sequence[str]:
         """Return `key` and the keys below it that the events name, in order."""

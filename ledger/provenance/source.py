@@ -113,9 +113,14 @@ class EventSource(Protocol):
         """Return the events with one of these eventIDs."""
 
     def gaps_of(
-        self, wanted: Sequence[GapsWanted], *, before_entry: int | None = None, limit: int
+        self,
+        wanted: Sequence[GapsWanted],
+        issuers: Collection[str],
+        *,
+        before_entry: int | None = None,
+        limit: int,
     ) -> Iterable[GapRow]:
-        """Return the gap statements that any of `wanted` describes; the newest `limit`."""
+        """Return gap statements of `issuers` that any of `wanted` describes, the newest."""
 
     def keys_under(self, key: str) -> Sequence[str]:
         """Return `key` and the keys that start with it and a slash, as far as events name any.

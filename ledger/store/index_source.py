@@ -9,7 +9,7 @@ one array. Where it would give more than `limit` events, the newest are taken, o
 key from the same instant on, and of the index no more rows are read than that takes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ledger.admitted import SCALES, GapRow, longest_of, searched_site
 from ledger.indexed import indexed_text
@@ -50,7 +50,7 @@ _OLDEST = _SOME.format(low="asked.low", high=_NTH.format(order="ASC", end="high"
 _GAPS = """
 SELECT DISTINCT gap.idx
 FROM {asked} CROSS JOIN gap
-WHERE gap.site = asked.site AND gap.scale = asked.scale
+WHERE gap.iss = ?4 AND gap.site = asked.site AND gap.scale = asked.scale
   AND gap.from_us BETWEEN asked.earliest AND asked.high AND gap.to_us >= asked.low
   AND gap.idx < ?2
 ORDER BY gap.idx DESC LIMIT ?3
@@ -157,9 +157,14 @@ class IndexSource:
         return self._load(self._find_by("event_id", ids, before_entry))
 
     def gaps_of(
-        self, wanted: Sequence[GapsWanted], *, before_entry: int | None = None, limit: int
+        self,
+        wanted: Sequence[GapsWanted],
+        issuers: Collection[str],
+        *,
+        before_entry: int | None = None,
+        limit: int,
     ) -> Iterable[GapRow]:
-        """Return the gap statements that any of `wanted` describes; the newest `limit`."""
+        """Return gap statements of `issuers` that any of `wanted` describes, the newest."""
         self.batches += 1
         index = self._loader.index
         spans = [
@@ -176,10 +181,15 @@ class IndexSource:
         table = index.given("?1", site=str, scale=int, earliest=int, low=int, high=int)
         below = self._size if before_entry is None else min(before_entry, self._size)
         with index.lend() as connection:
-            text = _GAPS.format(asked=table)
-            found = connection.execute(text, (index.pack(spans), below, limit)).fetchall()
+            text, packed = _GAPS.format(asked=table), index.pack(spans)
+            found = [
+                row[0]
+                for iss in issuers
+                for row in connection.execute(text, (packed, below, limit, iss)).fetchall()
+            ]
+            newest = sorted(found, reverse=True)[:limit]
             text = _GAP_ROWS.format(asked=index.given("?1", idx=int))
-            rows = connection.execute(text, (index.pack([row[0] for row in found]),)).fetchall()
+            rows = connection.execute(text, (index.pack(newest),)).fetchall()
         self.rows += len(rows)
         return [GapRow(**dict(zip(GapRow.__slots__, row, strict=True))) for row in rows]
 

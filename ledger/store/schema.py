@@ -260,7 +260,7 @@ class GapTable(IndexTable, table=True):
     """One gap statement: column for column an `admitted.GapRow`."""
 
     __tablename__ = "gap"
-    __table_args__ = (Index("gap_by_site", "site", "scale", "from_us"), _STRICT)
+    __table_args__ = (Index("gap_by_site", "iss", "site", "scale", "from_us"), _STRICT)
 
     idx: int = Field(primary_key=True, sa_type=_INT, sa_column_kwargs=_GIVEN)
     iss: str = Field(sa_type=_TEXT)

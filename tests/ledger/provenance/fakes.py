@@ -1,7 +1,7 @@
 """An event source over a list, and a short way to write EPCIS events by hand."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -259,21 +259,35 @@ class ListSource:
         }
         return self._give([found[name] for name in sorted(newest_of(found, limit))])
 
-    def admit(self, source: str, what: int, span: tuple[int, int], why: str = "lost") -> int:
-        """Append one gap statement of the dairy's gateway; return its entry index."""
+    def admit(
+        self,
+        source: str,
+        what: int,
+        span: tuple[int, int],
+        why: str = "lost",
+        *,
+        iss: str = DAIRY,
+    ) -> int:
+        """Append one gap statement; return its entry index."""
         body = Gap(source=source, what=what, start=span[0], end=span[1], count=None, why=why)
-        row = project_gap(len(self.entries), DAIRY, body)
+        row = project_gap(len(self.entries), iss, body)
         assert row is not None
         self.entries.append([])
         self.gaps.append(row)
         return row.idx
 
     def gaps_of(
-        self, wanted: Sequence[GapsWanted], *, before_entry: int | None = None, limit: int
+        self,
+        wanted: Sequence[GapsWanted],
+        issuers: Collection[str],
+        *,
+        before_entry: int | None = None,
+        limit: int,
     ) -> list[GapRow]:
         self.batches += bool(self.gaps)
         below = self.size() if before_entry is None else before_entry
-        return select_gaps((one for one in self.gaps if one.idx < below), wanted, limit)
+        known = (one for one in self.gaps if one.idx < below and one.iss in issuers)
+        return select_gaps(known, wanted, limit)
 
     def keys_under(self, key: str) -> list[str]:
         named = {one for known, _ in self._visible(None) for one in known.roles}

@@ -139,6 +139,15 @@ def test_a_silent_sensor_concerns_what_was_in_the_thing_that_it_is_on() -> None:
     assert [entry for *_, entry in told(source)] == [inside]
 
 
+def test_only_who_is_in_the_story_is_heard() -> None:
+    source = journey()
+    span = (at("3 09:00"), at("3 09:01"))
+    for _ in range(ADMITTED_MAX + 1):
+        source.admit(DOCK, SILENCE, span, iss="https://id.gs1.org/417/9599999000003")
+    own = source.admit(DOCK, SILENCE, span)
+    assert [entry for *_, entry in told(source)] == [own]
+
+
 def test_an_answer_as_known_then_tells_what_was_admitted_by_then() -> None:
     source = journey()
     entry = source.admit(DOCK, NOT_TAKEN, (at("3 09:00"), at("3 09:01")))

@@ -68,7 +68,7 @@ def test_a_search_finds_just_the_gaps_of_the_site_that_meet_the_time(
         end = start + int(2 ** dice.uniform(0, 50))
         rows.append(admit(ledger, dice.choice(PLACES), start, end))
     follow(ledger).close()
-    reader = IndexReader(ledger.folder)
+    reader, iss = IndexReader(ledger.folder), ledger.gateway.iss
     found = 0
     for n in range(200):
         low = AT_US + dice.randrange(10**11)
@@ -77,7 +77,8 @@ def test_a_search_finds_just_the_gaps_of_the_site_that_meet_the_time(
         wanted = [GapsWanted(site_of(canonical_key(one)), low, high) for one in places]
         before = int(ledger.log.size) if n % 2 else 60
         limit = 500 if n % 3 else 4
-        got = reader.source().gaps_of(wanted, before_entry=before, limit=limit)
+        got = reader.source().gaps_of(wanted, [iss], before_entry=before, limit=limit)
+        assert list(reader.source().gaps_of(wanted, ["https://x"], limit=limit)) == []
         want = select_gaps([one for one in rows if one.idx < before], wanted, limit)
         assert sorted(got, key=lambda one: one.idx) == sorted(want, key=lambda one: one.idx)
         found += len(want)
