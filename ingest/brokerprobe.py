@@ -28,6 +28,7 @@ _PART = "broker"
 _BRIM_BYTES = 512  # of a packet around a payload
 _SESSION_NEVER_EXPIRES = 0xFFFFFFFF
 _SESSION_SECONDS_LEAST = 3_600
+_ALLOW = "allow the gateway's user to read and write tagtrail/doctor/#"
 _CONF = "see docs/deploy/brokers.md"
 
 
@@ -50,6 +51,13 @@ class Probe:
             first.stop()
             why = "it gives every client here the gateway's own id, so its queue is not tried"
             yield well(_PART, why)
+            return
+        if first.is_met and not first.subscribed.is_set():
+            granted, is_v5 = first.granted, first.is_v5
+            first.stop()
+            yield from judge_grants(granted, is_v5=is_v5)
+            why = f"nobody may subscribe to {self._topic} here, so its queue is not tried"
+            yield warning(_PART, why, _ALLOW)
             return
         if not first.subscribed.is_set():
             first.stop()
@@ -78,8 +86,7 @@ class Probe:
             sender.stop()
         if not sent:
             why = f"nothing may be published to {self._topic}, so its queue is not tried"
-            mend = "allow the gateway's user to write tagtrail/doctor/#"
-            yield warning(_PART, why, mend)
+            yield warning(_PART, why, _ALLOW)
             return
         again = self._subscribe(is_passing=False, wanted=sent)
         self._drain(again)
@@ -197,6 +204,8 @@ class Probe:
         subscriber.start()
         deadline = time.monotonic() + BROKER_SECONDS_MAX
         while not subscriber.subscribed.wait(0.1) and time.monotonic() < deadline:
+            if subscriber.is_met and subscriber.refused:
+                break  # it lets the doctor in, and not subscribe
             subscriber.try_other_version()
         return subscriber
 

@@ -120,7 +120,7 @@ class Subscriber:
         self._deliver = link.on_delivery
         self._connection = 0
         self._asked_at: float | None = None
-        self._is_version_refused = self._is_will_refused = self._is_met = False
+        self._is_version_refused = self._is_will_refused = self.is_met = False
         self._has_will = bool(link.state_topic)
         self._version = MQTTProtocolVersion.MQTTv5
         self._stopping = False
@@ -310,7 +310,7 @@ class Subscriber:
             self._is_will_refused = reason.value == _NOT_AUTHORIZED
             return
         self._connection += 1
-        self._is_met = True
+        self.is_met = True
         _LOG.info("connected to %s, session present: %s", self._broker, flags.session_present)
         self._link.on_session(bool(flags.session_present))
         self._subscribe(client, self._filters)
@@ -354,11 +354,11 @@ class Subscriber:
         _properties: Properties | None,
     ) -> None:
         # What was delivered over the lost connection is delivered again; see the module.
-        if not self._stopping and self._is_met:  # else its refusal says more
+        if not self._stopping and self.is_met:  # else its refusal says more
             _LOG.warning("disconnected from %s: %s", self._broker, reason)
             self._say(f"disconnected from {self._broker}: {reason}")
         self._connection += 1
-        self._is_met = False
+        self.is_met = False
         self.subscribed.clear()
 
     def _received_plain(self, packet: Publish) -> None:

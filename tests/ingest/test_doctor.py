@@ -15,7 +15,8 @@ from ingest.sealing import Head
 from ingest.settings import Settings
 from ledger.statement import NO_HASH
 from ledger.tlog.merkle import Hash
-from tests.ingest.brokers import DEPLOY
+from tests.certificates import Authority
+from tests.ingest.brokers import DEPLOY, shipped_mosquitto, shipped_nats
 from tests.ingest.scene import (
     DAIRY,
     HEAD,
@@ -28,8 +29,8 @@ from tests.ingest.scene import (
     read_payload,
     serving,
 )
-from tests.ingest.test_deploy import careless_mosquitto
-from tests.optional import Broker, stop
+from tests.ingest.test_deploy import careless_mosquitto, make_settings
+from tests.optional import stop
 
 PLAN_TEXT = HEAD + STATION + OBSERVE
 S = 1_000_000
@@ -266,16 +267,27 @@ def test_settings_of_the_broker_that_slow_or_cut_are_found_by_what_it_does(
 
 
 def test_a_broker_that_sends_few_messages_at_once_is_told_of(
-    mosquitto: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.mqtt.RECEIVE_MAX", 20)  # to MQTT 5 the client says how many
     settings = make_folder(tmp_path / "g")
-    with serving() as ledger:
-        found = examined(settings, ledger, mosquitto.url)["broker"]
+    with serving() as ledger, shipped_mosquitto(tmp_path, "mosquitto-fast.conf") as broker:
+        found = examined(settings, ledger, broker.url)["broker"]
     (slow,) = [one for one in found if "at once" in one.said]
     assert (slow.level, "sends 20 messages" in slow.said) == ("warning", True)
     assert "max_inflight_messages" in slow.mend
     assert any("kept 1500" in one.said for one in found), "all came in the end"
+
+
+def test_a_broker_that_lets_no_doctor_subscribe_is_no_fault(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "broker")
+    authority.issue("localhost", file="broker")
+    settings = make_settings(tmp_path / "g", authority)
+    with serving() as ledger, shipped_nats(tmp_path / "broker") as broker:
+        found = examined(settings, ledger, f"mqtts://localhost:{broker.port}")["broker"]
+    assert not [one for one in found if one.level == "fault"], found
+    assert any("MQTT 3.1.1 only" in one.said for one in found)
+    assert any("queue is not tried" in one.said for one in found)
 
 
 def test_a_doctor_leaves_nothing_behind(tmp_path: Path) -> None:
