@@ -72,17 +72,20 @@ class Shared:
     steps_kept: int = 0
     births: deque[str] = field(default_factory=lambda: deque(maxlen=QUEUE_MAX))
 
-    def disk_refuses(self, who: str, why: str) -> None:
-        """Say that the disk refuses the loop `who`, which tries again."""
+    def disk_refuses(self, who: str, why: str) -> bool:
+        """Say that the disk refuses the loop `who`, which tries again; True if that is news."""
         with self.disk_lock:
+            is_news = who not in self.refusals
             self.refusals[who] = why
             self.pulse.tell("disk", "; ".join(sorted(self.refusals.values())))
+        return is_news
 
     def disk_takes(self, who: str) -> None:
         """Say that the disk took what the loop `who` wrote; another's trouble goes on."""
         if who in self.refusals:
             with self.disk_lock:
                 del self.refusals[who]
+                _LOG.info("the disk takes what the %s writes again", who)
                 self.pulse.tell("disk", "; ".join(sorted(self.refusals.values())) or None)
 
     def pause(self, seconds: float) -> bool:
@@ -323,7 +326,7 @@ def _report(pulse: Pulse, delivered: Delivered, wrong: str | None, parked: int) 
 
 
 def _disk_problem(shared: Shared, who: str, what: str, error: Exception) -> None:
-    shared.disk_refuses(who, f"{what}: {error}")
-    _LOG.error("%s: %s", what, error)
+    if shared.disk_refuses(who, f"{what}: {error}"):  # a full disk wants no more lines
+        _LOG.error("%s: %s", what, error)
     shared.pulse.beat(who)
     shared.pause(DISK_RETRY_SECONDS)

@@ -1,11 +1,14 @@
 """What docs/deploy ships, on real brokers: the settings hold, and the access lists bite."""
 
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -29,7 +32,7 @@ from tests.ingest.scene import (
 )
 from tests.ingest.test_mqtt import WAIT_SECONDS, tags, wait_until
 from tests.ingest.test_site import OBJECT
-from tests.optional import Broker
+from tests.optional import Broker, find_program
 
 SITE = STATION.replace('"gate/#"', '"sites/+/dock-1/#"').replace("idle_s = 5", "idle_s = 1")
 PLAN = plan_of(SITE, OBJECT)
@@ -294,3 +297,16 @@ def test_the_unit_starts_what_there_is() -> None:
     assert command.split()[1:3] == ["gateway", "run"]
     assert "run" in known
     assert options == {"--dir", "--plan"}
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    program = find_program("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not here")
+    text = (DEPLOY / "tagtrail-gateway.service").read_text()
+    unit = tmp_path / "tagtrail-gateway.service"
+    unit.write_text(text.replace("/opt/tagtrail/bin/tagtrail", sys.executable))
+    done = subprocess.run(
+        [program, "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, unit.name in done.stderr) == (0, False), done.stderr
