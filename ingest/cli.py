@@ -16,6 +16,7 @@ from ingest.inbox import Inbox
 from ingest.inboxreader import InboxReader, Quarantined
 from ingest.operate import (
     capture,
+    go_on_in_epoch,
     parked_app,
     printable,
     run_doctor,
@@ -67,6 +68,7 @@ quarantine_app = typer.Typer(help="What could not be taken, and why.", no_args_i
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(parked_app, name="parked")
 app.command("doctor")(run_doctor)
+app.command("epoch")(go_on_in_epoch)
 app.command("tail")(tail)
 app.command("capture")(capture)
 

@@ -141,7 +141,8 @@ def _judge_key(who: str, told: KeysAnswer, signer: Signer, promise_s: int) -> It
         mend = "make a new key, enrol it, and name it in gateway.toml"
         yield fault("keys", f"{who} was ended by entry {key.ended_at}", mend)
     elif key.suspended:
-        yield fault("keys", f"{who} is suspended", f"tagtrail keys epoch {kid} --by PARTY")
+        mend = f"tagtrail keys epoch {kid} --by PARTY, then tagtrail gateway epoch"
+        yield fault("keys", f"{who} is suspended", mend)
     if key.grade_max < GRADE:
         why = f"{who} may say grade {key.grade_max} at most; a gateway's events are of {GRADE}"
         yield fault("keys", why, f"enrol a key with --grade-max {GRADE}")
@@ -166,10 +167,10 @@ def _judge_chain(who: str, settings: Settings, key: LedgerKey | None) -> Iterato
         epoch, seq = head.epoch, head.seq
     if epoch != key.epoch:
         why = f"{who} is in epoch {epoch} here, and in {key.epoch} at the ledger"
-        yield fault("keys", why, "enrol a new key: this folder's chain of it is closed")
+        yield fault("keys", why, "stop the gateway, then: tagtrail gateway epoch --dir DIR")
     elif key.next_seq > seq:
         why = f"{who} made {seq} statements here, and the ledger has {key.next_seq} of it"
-        mend = "stop the other gateway that has this key, or enrol a new one: state was lost"
+        mend = "stop the other gateway that has this key; for lost state: tagtrail keys epoch"
         yield fault("keys", why, mend)
 
 

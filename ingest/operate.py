@@ -17,7 +17,9 @@ from rich.text import Text
 
 from ingest.brokerprobe import gives_one_id
 from ingest.decode import Known, decode_message
-from ingest.doctor import Ask, examine
+from ingest.doctor import LEDGER_SECONDS_MAX, Ask, examine
+from ingest.epochs import move_to_epoch
+from ingest.folderlock import FolderLock
 from ingest.health import read_health
 from ingest.inbox import Inbox
 from ingest.inboxreader import InboxReader
@@ -26,14 +28,17 @@ from ingest.mqtt import Subscriber
 from ingest.outbox import FILE as OUTBOX_FILE
 from ingest.outbox import Outbox
 from ingest.plan import Plan, find_stations
+from ingest.pulse import wall_us
 from ingest.readers.sparkplug import Node, Nodes
 from ingest.reads import AGAIN_TOPIC, OWN_TOPICS, AgainMessage, Message, Read
 from ingest.recording import format_recorded
 from ingest.replay import require_folder_of_gateway
-from ingest.settings import SettingsError, load_settings
+from ingest.settings import SettingsError, load_settings, load_signers
 from ingest.site import NODE_PART
 from ingest.start import find_broker, load_plan, own_client_id
 from ingest.topics import check_topic_filter
+from ledger.client.http import CaptureClient
+from ledger.client.keys import fetch_keys
 from ledger.epcis.times import format_time
 
 EXIT_WARNED = 1
@@ -107,6 +112,41 @@ def retry_parked(*, folder: FolderOption) -> None:
     with Outbox(require_folder_of_gateway(folder)) as outbox:
         count = outbox.unpark()
     typer.echo(f"{count} statements will be sent once more")
+
+
+def go_on_in_epoch(
+    *,
+    folder: FolderOption,
+    ledger: Annotated[str, typer.Option(help="The ledger; else gateway.toml's.")] = "",
+) -> None:
+    """Go on with the folder's keys in the epochs that `tagtrail keys epoch` opened for them.
+
+    The gateway must not run. What waits is signed anew, in the same order.
+    """
+    gateway_folder = require_folder_of_gateway(folder)
+    settings = load_settings(gateway_folder)
+    url = ledger or settings.ledger
+    if not url:
+        raise SettingsError("no ledger: give --ledger URL, or ledger in gateway.toml")
+    told = fetch_keys(url, seconds=LEDGER_SECONDS_MAX)
+    with (
+        FolderLock(gateway_folder),
+        Outbox(gateway_folder) as outbox,
+        CaptureClient(url) as client,
+    ):
+        for party, signer in load_signers(settings).values():
+            key = told.keys.get(signer.kid.hex())
+            if key is None:
+                raise SettingsError(f"{url} has no key {signer.kid.hex()[:16]}… of {party}")
+            moved = move_to_epoch(outbox, client, signer, key, wall_us)
+            who = f"{key.kid[:16]}… of {party}"
+            if moved is None:
+                typer.echo(f"{who} is in epoch {key.epoch} already")
+            else:
+                typer.echo(
+                    f"{who} goes on in epoch {moved.epoch}: {moved.signed} statements signed"
+                    f" anew, {moved.known} were in the ledger"
+                )
 
 
 def run_doctor(

@@ -17,7 +17,7 @@ next statement of the key names it.
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -167,11 +167,7 @@ class Outbox:
                     for s in work.forwarded
                 ],
             )
-            db.executemany(
-                "INSERT OR REPLACE INTO chain VALUES (?, ?, ?, ?)",
-                [(kid, head.epoch, head.seq, head.prev) for kid, head in work.heads.items()],
-            )
-            _note_said(db, work.heads, work.now_us)
+            _note_heads(db, work.heads, work.now_us)
             db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", work.states.items())
             db.executemany("DELETE FROM state WHERE name = ?", [(one,) for one in work.gone])
             db.executemany(
@@ -211,16 +207,33 @@ class Outbox:
                     for s in sealed
                 ],
             )
-            db.executemany(
-                "INSERT OR REPLACE INTO chain VALUES (?, ?, ?, ?)",
-                [(kid, head.epoch, head.seq, head.prev) for kid, head in heads.items()],
-            )
-            _note_said(db, heads, now_us)
+            _note_heads(db, heads, now_us)
             db.execute(
                 "INSERT INTO counter VALUES ('statements', ?)"
                 " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
                 (len(sealed),),
             )
+
+    def undelivered(self, kid: bytes) -> list[Waiting]:
+        """Return the statements of this key that the ledger is not known to have, in order."""
+        rows = self._db.execute(
+            "SELECT id, statement_id, submission FROM statement WHERE kid = ? AND idx IS NULL"
+            " ORDER BY id",
+            (kid,),
+        )
+        return [Waiting(id=n, kid=kid, statement_id=own, submission=b) for n, own, b in rows]
+
+    def sign_anew(
+        self, signed: Sequence[tuple[int, Sealed]], heads: Mapping[bytes, Head], now_us: int
+    ) -> None:
+        """Replace statements, each by its id here, and the heads of their chains."""
+        with transaction(self._db) as db:
+            db.executemany(
+                "UPDATE statement SET seq = ?, statement_id = ?, submission = ?, refused = NULL"
+                " WHERE id = ?",
+                [(s.seq, s.statement_id, s.submission, one) for one, s in signed],
+            )
+            _note_heads(db, heads, now_us)
 
     def said_us(self, kid: bytes) -> int:
         """Return when the newest statement of this key was signed, 0 before the first."""
@@ -367,8 +380,13 @@ class Outbox:
         return None if row is None else bytes(row[0])
 
 
-def _note_said(db: sqlite3.Connection, kids: Iterable[bytes], now_us: int) -> None:
+def _note_heads(db: sqlite3.Connection, heads: Mapping[bytes, Head], now_us: int) -> None:
+    """Store where chains go on, and that their keys spoke now."""
+    db.executemany(
+        "INSERT OR REPLACE INTO chain VALUES (?, ?, ?, ?)",
+        [(kid, head.epoch, head.seq, head.prev) for kid, head in heads.items()],
+    )
     db.executemany(
         "INSERT OR REPLACE INTO meta VALUES (?, ?)",
-        [(f"said {kid.hex()}", now_us) for kid in kids],
+        [(f"said {kid.hex()}", now_us) for kid in heads],
     )

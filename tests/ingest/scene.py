@@ -158,6 +158,7 @@ class Ledger(ThreadingHTTPServer):
         self.page = b""
         self.records: list[dict[str, object]] | None = None
         self.clock_off_s = 0
+        self.epochs: dict[bytes, int] = {}
         self.slow = threading.Event()
         self.slow.set()
         self.repeats = 0
@@ -187,6 +188,12 @@ class Ledger(ThreadingHTTPServer):
             held.clear()
         for known in (self._nodes, self._indexes, self._newest):
             known.clear()
+
+    def open_epoch(self, kid: bytes) -> None:
+        """Close the chain of a key, and open its next epoch."""
+        self.epochs[kid] = self.epochs.get(kid, 0) + 1
+        self._newest.pop(kid, None)
+        self.refuse.discard(kid)
 
     def checkpoint(self) -> bytes | None:
         if self.note is not None or not self.entries:
@@ -221,6 +228,8 @@ class Ledger(ThreadingHTTPServer):
             return {"index": known, "statement_id": statement.id.hex(), "known": True}
         if statement.kid in self.refuse:
             return {"problem": _problem("authority", "key")}
+        if statement.epoch != self.epochs.get(statement.kid, 0):
+            return {"problem": _problem("authority", "epoch")}
         if statement.kid in self.keys:
             verify_signature(statement, self.keys[statement.kid])
         if (statement.seq, statement.prev) != self._newest.get(statement.kid, (0, NO_HASH)):

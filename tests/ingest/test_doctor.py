@@ -81,7 +81,7 @@ def test_a_key_that_may_sign_is_well(tmp_path: Path) -> None:
         ({"grade_max": 1}, "fault", "grade 1 at most", "--grade-max 2"),
         ({"heartbeat_s": 600}, "warning", "every 600 s", "heartbeat_s = 600"),
         ({"next_seq": 5}, "fault", "the ledger has 5", "stop the other gateway"),
-        ({"epoch": 1}, "fault", "in 1 at the ledger", "new key"),
+        ({"epoch": 1}, "fault", "in 1 at the ledger", "gateway epoch"),
     ],
 )
 def test_a_key_that_may_not_sign_is_told_of_before_it_tries(
