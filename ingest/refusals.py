@@ -9,7 +9,7 @@ key for the one before. It keeps in its own inbox, once for each of these statem
                "places":[["urn:epc:id:sgln:…",from_us,to_us,12]]}
 
 and tells of a gap at each place of these events, between the first and the last of them, with
-how many they are.
+how many they are. What has no place, or is at one place too many, is told of at the party.
 
 Pure: no I/O, no clock, no randomness.
 """
@@ -21,11 +21,14 @@ import msgspec
 
 from ingest.drafts import Notice
 from ingest.watch import QUARANTINE
-from ledger.disclosure import decode_submission, shown_parts
+from ledger.disclosure import decode_submission, shown_parts, withheld
 from ledger.epcis.event import join_parts, parse_event
 from ledger.errors import ParseError
 from ledger.statement import parse_statement
 
+PLACES_MAX = 200
+PLACE_CHARS_MAX = 500
+_WHEN = 3  # the part of an event with its time, FORMATS section 1
 _WHY_CHARS = 300
 _KID_CHARS = 16
 
@@ -65,8 +68,11 @@ def encode_refused(party: str, stuck: Sequence[Stuck]) -> bytes:
     spans: dict[str, tuple[int, int, int]] = {}
     for one in stuck:
         for place, at_us in _events_of(one.submission):
-            from_us, to_us, count = spans.get(place or party, (at_us, at_us, 0))
-            spans[place or party] = min(from_us, at_us), max(to_us, at_us), count + 1
+            # So that no event makes a message that is too long, whatever its places are.
+            known = place in spans or len(spans) < PLACES_MAX
+            where = place if known and 0 < len(place) <= PLACE_CHARS_MAX else party
+            from_us, to_us, count = spans.get(where, (at_us, at_us, 0))
+            spans[where] = min(from_us, at_us), max(to_us, at_us), count + 1
     return msgspec.json.encode(
         RefusedMessage(
             party=party,
@@ -98,12 +104,15 @@ def refusal_notices(refused: RefusedMessage) -> list[Notice]:
 
 
 def _events_of(submission: bytes) -> list[tuple[str, int]]:
-    """Return place and time of each event that can be read."""
+    """Return place and time of each event that can be read; signed at, if it says no time."""
     found: list[tuple[str, int]] = []
-    for one in decode_submission(submission).events:
+    decoded = decode_submission(submission)
+    signed_us = parse_statement(decoded.statement).iat * 1_000_000
+    for one in decoded.events:
         try:
             event = parse_event(join_parts(shown_parts(one)), partial=True)
         except ParseError:
             continue
-        found.append((event.read_point or event.biz_location or "", event.event_time_us))
+        at_us = signed_us if _WHEN in withheld(one) else event.event_time_us
+        found.append((event.read_point or event.biz_location or "", at_us))
     return found

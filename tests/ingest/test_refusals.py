@@ -4,15 +4,36 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
+
+from ingest.drafts import Notice
 from ingest.pipeline import Processor
-from ingest.reads import Arrival
+from ingest.reads import MESSAGE_BYTES_MAX, Arrival
+from ingest.refusals import (
+    PLACES_MAX,
+    RefusedMessage,
+    Stuck,
+    encode_refused,
+    refusal_notices,
+)
+from ingest.sealing import gap_of
+from ledger.disclosure import (
+    Submission,
+    WholeEvent,
+    commitment,
+    encode_submission,
+    events_root,
+    withhold,
+)
+from ledger.epcis.event import split_event
 from ledger.gs1.epc import canonical_key
-from ledger.statement import Gap
-from tests.ingest.scene import DAIRY, FARM, OBSERVE, STATION, T0, make_folder, plan_of
+from ledger.statement import NO_HASH, Capture, Claims, Gap, Link, sign_statement
+from tests.ingest.scene import DAIRY, FARM, OBSERVE, ORIGIN, STATION, T0, make_folder, plan_of
 from tests.ingest.test_pipeline import TWO_PARTIES, Line, arrival, line
 from tests.ingest.test_signed import DEVICE, EVENT, payload, submission
 
 READ_POINT = "urn:epc:id:sgln:9506000.00001.gate"
+WHEN = 3
 PLACE = canonical_key(READ_POINT)
 PLACED = EVENT | {"readPoint": {"id": READ_POINT}}
 
@@ -99,3 +120,38 @@ def test_what_one_party_is_refused_is_no_gap_of_another(tmp_path: Path) -> None:
         assert not tell(one)
         assert gaps_in(one) == []
         assert len(one.ledger.events) == 1
+
+
+def stuck(*events: dict[str, object], hidden: tuple[int, ...] = ()) -> Stuck:
+    """Return a statement of a device over these events."""
+    whole = [
+        WholeEvent(bytes([n % 256]) * 32, split_event(one)) for n, one in enumerate(events)
+    ]
+    root = events_root([commitment(one) for one in whole])
+    body = Capture(grade=3, count=len(whole), root=root)
+    raw = sign_statement(DEVICE, Claims(DAIRY, ORIGIN, 1), Link(0, 0, NO_HASH, None), body)
+    shown = tuple(withhold(one, hidden) for one in whole)
+    data = encode_submission(Submission(statement=raw, events=shown))
+    return Stuck(id=1, kid=DEVICE.kid, seq=0, why="w" * 10_000, submission=data)
+
+
+def told_of(one: Stuck) -> list[Notice]:
+    payload = encode_refused(DAIRY, [one])
+    assert len(payload) < MESSAGE_BYTES_MAX
+    return refusal_notices(msgspec.json.decode(payload, type=RefusedMessage))
+
+
+def test_no_event_makes_a_message_that_is_too_long_or_cannot_be_read() -> None:
+    places = [f"urn:x:{n:060}" for n in range(3_000)]
+    many = told_of(stuck(*(PLACED | {"readPoint": {"id": one}} for one in places)))
+    assert len(many) <= PLACES_MAX + 1
+    assert sum(one.count or 0 for one in many) == 3_000
+    [long] = told_of(stuck(PLACED | {"readPoint": {"id": "urn:x:" + "y" * 500_000}}))
+    assert (long.source, long.count) == (DAIRY, 1)
+    for hidden in range(1, 8):
+        found = told_of(stuck(PLACED, hidden=(hidden,)))
+        assert sum(one.count or 0 for one in found) == 1
+        for one in found:
+            assert gap_of(one).start == (1_000_000 if hidden == WHEN else T0)
+    [old] = told_of(stuck(PLACED | {"eventTime": "1901-01-01T00:00:00Z"}))
+    assert (old.from_us, old.to_us) == (0, 0)
