@@ -9,7 +9,8 @@ import pytest
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.inbox import Inbox, InboxReader
+from ingest.inbox import Inbox
+from ingest.inboxreader import InboxReader
 from ingest.reads import AGAIN_TOPIC, OWN_TOPICS
 from tests.crash.marked_gateway import read_marks
 from tests.crash.matrix_parts import BrokerServer, Gateway
