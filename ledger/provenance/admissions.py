@@ -26,6 +26,8 @@ from ledger.provenance.span import FIRST, LAST, TIME_MAX_US, Moment
 from ledger.provenance.story import Story, Thing, Told
 
 ADMITTED_MAX = 500
+ROWS_MAX = 2_000
+"""One gap statement may concern many things of an answer; those of the asked one come first."""
 BEFORE_US = 3_600_000_000
 _GONE = frozenset({"retail_selling", "dispensing"})
 _PLACE = "https://id.gs1.org/414/"
@@ -57,8 +59,10 @@ def find_admissions(
         limit=ADMITTED_MAX,
     )
     found = sorted(set(rows), key=lambda row: row.idx)
-    told = [_gap(key, row) for key, those in windows.items() for row in _met(those, found)]
-    if len(found) >= ADMITTED_MAX:
+    met = [(key, row) for key, those in windows.items() for row in _met(those, found)]
+    met.sort(key=lambda one: (one[0] != story.root, -one[1].idx, one[0]))
+    told = [_gap(key, row) for key, row in met[:ROWS_MAX]]
+    if len(found) >= ADMITTED_MAX or len(met) > ROWS_MAX:
         why = f"gateways admit more gaps there than the newest {ADMITTED_MAX}"
         told.append(Gap(gaps.TRUNCATED, story.root, None, None, (story.root,), why))
     return told
