@@ -3,7 +3,6 @@
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +12,14 @@ from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.cli import app
-from ingest.daemon import Gateway, GatewayRun
+from ingest.daemon import Gateway
 from ingest.doctor import Ask, Finding, examine
 from ingest.health import read_health
 from ingest.settings import Settings, load_settings
-from ingest.start import choose_client_id, find_broker
 from tests.certificates import Authority
 from tests.ingest import brokers
 from tests.ingest.brokers import DEPLOY, shipped_mosquitto, shipped_nats
+from tests.ingest.running import WAIT_SECONDS, attended, begun, secured_run, tags, wait_until
 from tests.ingest.scene import (
     HEAD,
     STATION,
@@ -30,7 +29,6 @@ from tests.ingest.scene import (
     read_payload,
     serving,
 )
-from tests.ingest.test_mqtt import WAIT_SECONDS, tags, wait_until
 from tests.ingest.test_site import OBJECT
 from tests.optional import Broker, find_program
 
@@ -50,35 +48,6 @@ def make_settings(folder: Path, authority: Authority, name: str = "gw-1") -> Set
     with (folder / "gateway.toml").open("a") as file:
         file.write("\n".join(lines) + "\n")
     return load_settings(settings.folder)
-
-
-@contextmanager
-def secured(settings: Settings, broker: Broker, ledger: Ledger) -> Iterator[Gateway]:
-    """Run a gateway with its certificate until the block ends."""
-    url, credentials = find_broker(settings, f"mqtts://localhost:{broker.port}")
-    how = GatewayRun(
-        settings=settings,
-        plan=PLAN,
-        broker=url,
-        ledger_url=ledger.url,
-        client_id=choose_client_id(settings, credentials, "", "own"),
-        credentials=credentials,
-    )
-    with attended(Gateway(how)) as one:
-        yield one
-
-
-@contextmanager
-def attended(one: Gateway) -> Iterator[Gateway]:
-    is_ready = threading.Event()
-    thread = threading.Thread(target=one.run, args=(is_ready.set,), daemon=True)
-    thread.start()
-    try:
-        wait_until(lambda: is_ready.is_set() or not thread.is_alive(), "it is subscribed")
-        yield one
-    finally:
-        one.stop()
-        thread.join(WAIT_SECONDS)
 
 
 class Device:
@@ -135,6 +104,13 @@ def device(*args: object, v5: bool = True) -> Iterator[Device]:
         one.close()
 
 
+@contextmanager
+def secured(settings: Settings, broker: Broker, ledger: Ledger) -> Iterator[Gateway]:
+    """Run a gateway with its certificate until the block ends."""
+    with attended(Gateway(secured_run(settings, broker, ledger, plan=PLAN))) as one:
+        yield one
+
+
 def test_with_mutual_tls_a_device_publishes_under_its_own_name_alone(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "broker")
     authority.issue("localhost", file="broker")
@@ -181,25 +157,11 @@ def test_who_shows_no_certificate_is_not_let_in(tmp_path: Path) -> None:
         serving() as ledger,
         shipped_mosquitto(tmp_path / "broker", "mosquitto-tls.conf") as broker,
     ):
-        url, credentials = find_broker(settings, f"mqtts://localhost:{broker.port}")
-        how = GatewayRun(
-            settings=settings,
-            plan=PLAN,
-            broker=url,
-            ledger_url=ledger.url,
-            client_id="gw-1",
-            credentials=credentials,
-        )
-        one = Gateway(how)
-        thread = threading.Thread(target=one.run, args=(lambda: None,), daemon=True)
-        thread.start()
-        try:
+        one = Gateway(secured_run(settings, broker, ledger, plan=PLAN))
+        with begun(one):
             wait_until(lambda: bool(one.pulse.problems()), "it says so")
             assert not one._subscriber.subscribed.wait(2)
             assert [p.part for p in one.pulse.problems()] == ["broker"]
-        finally:
-            one.stop()
-            thread.join(WAIT_SECONDS)
 
 
 def findings(settings: Settings, broker: str, ledger: str) -> dict[str, list[Finding]]:

@@ -9,8 +9,8 @@ from ingest.outbox import Outbox
 from ingest.pipeline import Courier, Keeper, Processor, open_signers
 from ingest.reads import Arrival
 from ingest.settings import Settings
+from tests.ingest.running import PLAN
 from tests.ingest.scene import DAIRY, T0, Ledger, make_folder, read_payload, serving
-from tests.ingest.test_mqtt import PLAN
 from tests.ingest.test_operator import tagtrail
 
 S = 1_000_000

@@ -14,8 +14,8 @@ from ingest.settings import Settings, load_settings
 from ledger.errors import ParseError
 from ledger.statement import Capture, Statement
 from ledger.tlog.merkle import EMPTY_ROOT
+from tests.ingest.running import PLAN
 from tests.ingest.scene import DAIRY, FARM, T0, Ledger, make_folder, read_payload, serving
-from tests.ingest.test_mqtt import PLAN
 
 S = 1_000_000
 

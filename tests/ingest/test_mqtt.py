@@ -1,85 +1,39 @@
 """The live gateway against a real broker: kept before acknowledged, across every restart."""
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.brokerurl import BrokerUrl, check_client_id, parse_broker_url
-from ingest.daemon import Gateway, GatewayRun
+from ingest.daemon import Gateway
 from ingest.database import SpoolError
 from ingest.health import read_health
 from ingest.inbox import Inbox
 from ingest.settings import Settings
 from ledger.errors import ParseError
-from tests.ingest.scene import STATION, Ledger, make_folder, plan_of, read_payload, serving
-from tests.ingest.test_site import OBJECT
+from tests.ingest.running import (
+    WAIT_SECONDS,
+    attended,
+    publish,
+    publisher,
+    run_of,
+    tags,
+    wait_until,
+)
+from tests.ingest.scene import Ledger, make_folder, read_payload, serving
 from tests.optional import Broker, start_mosquitto, stop
-
-PLAN = plan_of(STATION.replace("idle_s = 5", "idle_s = 1"), OBJECT)
-WAIT_SECONDS = 40.0
-
-
-def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = WAIT_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if is_so():
-            return
-        time.sleep(0.02)
-    pytest.fail(f"waited {seconds} s in vain until {what}")
 
 
 @contextmanager
 def gateway(settings: Settings, broker: Broker, ledger: Ledger) -> Iterator[Gateway]:
     """Run a gateway in this process until the block ends."""
-    how = GatewayRun(
-        settings=settings,
-        plan=PLAN,
-        broker=parse_broker_url(broker.url),
-        ledger_url=ledger.url,
-        client_id="gateway-under-test",
-    )
-    one, is_ready = Gateway(how), threading.Event()
-    thread = threading.Thread(target=one.run, args=(is_ready.set,))
-    thread.start()
-    try:
-        wait_until(lambda: is_ready.is_set() or not thread.is_alive(), "it is subscribed")
+    with attended(Gateway(run_of(settings, broker, ledger))) as one:
         yield one
-    finally:
-        one.stop()
-        thread.join(WAIT_SECONDS)
-
-
-@contextmanager
-def publisher(broker: Broker) -> Iterator[Client]:
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-    client.connect(broker.host, broker.port)
-    client.loop_start()
-    yield client
-    client.disconnect()
-    client.loop_stop()
-
-
-def publish(client: Client, first: int, count: int) -> None:
-    """Publish tags one second apart and wait for each acknowledgement."""
-    sent = [
-        client.publish("gate/r", read_payload(n, 10 * n), qos=1)
-        for n in range(first, first + count)
-    ]
-    for one in sent:
-        one.wait_for_publish(WAIT_SECONDS)
-
-
-def tags(ledger: Ledger) -> list[str]:
-    return [epc for event in ledger.events for epc in event["epcList"]]  # type: ignore[attr-defined]
 
 
 def test_each_message_becomes_one_event_also_those_sent_while_it_was_away(
@@ -178,15 +132,8 @@ def test_a_gateway_whose_keys_are_gone_does_not_start(
 ) -> None:
     settings = make_folder(tmp_path / "g")
     (settings.folder / "keys" / "0.key").unlink()
-    how = GatewayRun(
-        settings=settings,
-        plan=PLAN,
-        broker=parse_broker_url(mosquitto.url),
-        ledger_url="http://127.0.0.1:9",
-        client_id="x",
-    )
     with pytest.raises(Exception, match="0.key"):  # noqa: RUF043
-        Gateway(how).run(lambda: None)
+        Gateway(run_of(settings, mosquitto)).run(lambda: None)
 
 
 @pytest.mark.parametrize(

@@ -6,20 +6,14 @@ import os
 import socket
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from ingest import operate, systemd
 from ingest.brokerurl import parse_broker_url
-from ingest.daemon import Gateway, GatewayRun
+from ingest.daemon import Gateway
 from ingest.health import read_health
 from ingest.inbox import Inbox
 from ingest.monitor import OTHERS, READERS_SHOWN_MAX, Figures, monitoring
@@ -28,14 +22,27 @@ from ingest.pulse import STALL_SECONDS, Clock, Pulse, Spooled
 from ingest.reads import Arrival
 from ingest.recording import format_recorded, parse_recording
 from ingest.roster import ReaderView
-from ingest.settings import Settings, load_settings
+from ingest.settings import load_settings
 from ingest.spool import Quota, Room, Spool
 from ingest.workers import divide, owner_of, parse_worker, worker_filters
 from ledger.errors import ParseError
 from ledger.statement import Gap, Policy
+from tests.ingest.running import (
+    GATE,
+    PLAN_TEXT,
+    Hands,
+    ask,
+    attended,
+    figures,
+    is_ready,
+    live,
+    problems,
+    publish,
+    publisher,
+    run_of,
+    wait_until,
+)
 from tests.ingest.scene import (
-    HEAD,
-    STATION,
     T0,
     Ledger,
     make_folder,
@@ -43,79 +50,10 @@ from tests.ingest.scene import (
     read_payload,
     serving,
 )
-from tests.ingest.test_deploy import attended
-from tests.ingest.test_mqtt import publish, publisher, wait_until
 from tests.ingest.test_site import OBJECT
 from tests.optional import Broker, start_mosquitto, stop
 
 S = 1_000_000
-GATE = STATION.replace("idle_s = 5", "idle_s = 1")
-PLAN_TEXT = HEAD + GATE + OBJECT
-
-
-class Clocks(Protocol):
-    """Where a gateway under test has its clock from."""
-
-    @property
-    def clock(self) -> Clock: ...
-
-
-class Hands:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.step_us = 0
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(wall_us=lambda: time.time_ns() // 1_000 + self.step_us)
-
-
-@contextmanager
-def live(
-    settings: Settings, broker: Broker, ledger: Ledger, hands: Clocks | None = None
-) -> Iterator[Gateway]:
-    """Run a gateway with a monitor; its plan is in plan.toml of its folder."""
-    path = settings.folder / "plan.toml"
-    if not path.exists():
-        path.write_text(PLAN_TEXT)
-    how = GatewayRun(
-        settings=replace(settings, listen=("127.0.0.1", 0)),
-        plan=parse_plan(path.read_text()),
-        broker=parse_broker_url(broker.url),
-        ledger_url=ledger.url,
-        client_id="gateway-under-test",
-        load_plan=lambda: parse_plan(path.read_text()),
-        clock=(hands or Hands()).clock,
-    )
-    with attended(Gateway(how)) as one:
-        yield one
-
-
-def ask(one: Gateway | str, path: str) -> tuple[int, str]:
-    url = one if isinstance(one, str) else str(one.monitor_url)
-    try:
-        with urllib.request.urlopen(url + path, timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def problems(one: Gateway) -> list[str]:
-    return [row["part"] for row in json.loads(ask(one, "/readyz")[1])["problems"]]
-
-
-def is_ready(one: Gateway) -> bool:
-    return ask(one, "/readyz")[0] == 200
-
-
-def figures(one: Gateway) -> dict[str, float]:
-    return {
-        " ".join([sample.name, *(v for _, v in sorted(sample.labels.items()))]): sample.value
-        for family in text_string_to_metric_families(ask(one, "/metrics")[1])
-        for sample in family.samples
-    }
 
 
 def test_what_comes_in_shows_in_the_figures(mosquitto: Broker, tmp_path: Path) -> None:
@@ -432,11 +370,11 @@ def test_one_readers_messages_always_reach_one_worker(
         for number in range(1, count + 1):
             settings = make_folder(tmp_path / f"g{number}")
             gateways.append(
-                GatewayRun(
-                    settings=settings,
+                run_of(
+                    settings,
+                    mosquitto,
+                    ledger,
                     plan=MANY,
-                    broker=parse_broker_url(mosquitto.url),
-                    ledger_url=ledger.url,
                     client_id=f"worker-{number}",
                     worker=parse_worker(f"{number}/{count}"),
                 )

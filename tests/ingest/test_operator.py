@@ -19,8 +19,7 @@ from pathlib import Path
 import pytest
 
 from device_sim import sparkplug as world
-from ingest.brokerurl import parse_broker_url
-from ingest.daemon import Gateway, GatewayRun
+from ingest.daemon import Gateway
 from ingest.inbox import Inbox
 from ingest.pipeline import Keeper, Processor
 from ingest.planfile import parse_plan
@@ -30,10 +29,9 @@ from ingest.settings import Settings
 from ledger.cli import main
 from tests.certificates import Authority
 from tests.ingest.brokers import DEPLOY, shipped_mosquitto
+from tests.ingest.running import PLAN_TEXT, begun, publish, publisher, run_of, wait_until
 from tests.ingest.scene import T0, hex_of, make_folder, read_payload, serving
 from tests.ingest.test_deploy import careless_mosquitto, device, make_settings, secured
-from tests.ingest.test_mqtt import PLAN, publish, publisher, wait_until
-from tests.ingest.test_operate import PLAN_TEXT
 from tests.optional import Broker, find_program, free_port, stop
 
 SECONDS_MAX = 60
@@ -486,29 +484,19 @@ def test_a_thread_that_hangs_stops_the_watchdog(
 
     monkeypatch.setattr(Processor, "process", process_or_hang)
     with serving() as ledger:
-        how = GatewayRun(
-            settings=settings,
-            plan=PLAN,
-            broker=parse_broker_url(mosquitto.url),
-            ledger_url=ledger.url,
-            client_id="gw",
-        )
-        one = Gateway(how)
-        thread = threading.Thread(target=one.run, args=(lambda: None,), daemon=True)
-        thread.start()
+        one = Gateway(run_of(settings, mosquitto, ledger))
         try:
-            wait_until(lambda: "WATCHDOG=1" in bark.heard(0.5), "the watchdog is fed")
-            hang.set()
-            wait_until(lambda: one.pulse.stalled() == ["processor"], "it hangs")
-            bark.heard(0.5)
-            assert "WATCHDOG=1" not in bark.heard(1.5)
-            go_on.set()
-            hang.clear()
-            wait_until(lambda: "WATCHDOG=1" in bark.heard(0.5), "it is fed again")
+            with begun(one):
+                wait_until(lambda: "WATCHDOG=1" in bark.heard(0.5), "the watchdog is fed")
+                hang.set()
+                wait_until(lambda: one.pulse.stalled() == ["processor"], "it hangs")
+                bark.heard(0.5)
+                assert "WATCHDOG=1" not in bark.heard(1.5)
+                go_on.set()
+                hang.clear()
+                wait_until(lambda: "WATCHDOG=1" in bark.heard(0.5), "it is fed again")
         finally:
             go_on.set()
-            one.stop()
-            thread.join(SECONDS_MAX)
             said = bark.heard(0.2)
             bark.socket.close()
     assert "STOPPING=1" in said or said == []
@@ -519,14 +507,7 @@ def test_a_gateway_whose_listener_ended_does_not_live_on_deaf(
     mosquitto: Broker, settings: Settings
 ) -> None:
     with serving() as ledger:
-        how = GatewayRun(
-            settings=settings,
-            plan=PLAN,
-            broker=parse_broker_url(mosquitto.url),
-            ledger_url=ledger.url,
-            client_id="gw",
-        )
-        one = Gateway(how)
+        one = Gateway(run_of(settings, mosquitto, ledger))
         failed: list[BaseException] = []
 
         def attempt() -> None:

@@ -13,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from device_sim import sparkplug as world
 from ingest.brokerurl import parse_broker_url
-from ingest.daemon import Gateway, GatewayRun
+from ingest.daemon import Gateway
 from ingest.health import read_health
 from ingest.link import Link
 from ingest.mqtt import Subscriber
@@ -21,13 +21,13 @@ from ingest.plan import Plan
 from ingest.readers.sparkplugwire import parse_payload
 from ingest.rebirths import AGAIN_US, BURST, Rebirths
 from ingest.settings import BrokerSetting, Settings, load_settings
-from ingest.start import find_broker, state_topic
+from ingest.start import state_topic
 from ledger.errors import ParseError
 from tests.certificates import Authority
 from tests.ingest.brokers import shipped_mosquitto
+from tests.ingest.running import attended, run_of, secured_run, wait_until
 from tests.ingest.scene import DAIRY, STATION, Ledger, make_folder, plan_of, serving
-from tests.ingest.test_deploy import PLAN, attended, make_settings
-from tests.ingest.test_mqtt import wait_until
+from tests.ingest.test_deploy import PLAN, make_settings
 from tests.ingest.test_site import OBJECT
 from tests.optional import Broker
 
@@ -79,15 +79,7 @@ def hearing(broker: Broker, *topics: str) -> Iterator[Ear]:
 
 
 def gateway(settings: Settings, broker: Broker, ledger: Ledger, plan: Plan = PLAN) -> Gateway:
-    return Gateway(
-        GatewayRun(
-            settings=settings,
-            plan=plan,
-            broker=parse_broker_url(broker.url),
-            ledger_url=ledger.url,
-            client_id="gw-1",
-        )
-    )
+    return Gateway(run_of(settings, broker, ledger, plan=plan, client_id="gw-1"))
 
 
 def test_the_gateway_shows_that_it_comes_and_that_it_goes(
@@ -138,15 +130,7 @@ def test_the_gateway_of_the_shipped_access_list_may_show_its_state(tmp_path: Pat
         serving() as ledger,
         shipped_mosquitto(tmp_path / "broker", "mosquitto-tls.conf") as broker,
     ):
-        url, credentials = find_broker(settings, f"mqtts://localhost:{broker.port}")
-        how = GatewayRun(
-            settings=settings,
-            plan=PLAN,
-            broker=url,
-            ledger_url=ledger.url,
-            client_id="gw-1",
-            credentials=credentials,
-        )
+        how = secured_run(settings, broker, ledger, plan=PLAN)
         with attended(Gateway(how)) as one:
             sent = one._subscriber._client.publish(STATE, b"{}", qos=1, retain=True)
             sent.wait_for_publish(20)

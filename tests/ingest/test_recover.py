@@ -14,30 +14,34 @@ from pathlib import Path
 
 import pytest
 
-from ingest.daemon import Gateway, GatewayRun
+from ingest.daemon import Gateway
 from ingest.database import SpoolError, transaction
 from ingest.health import read_health
 from ingest.pipeline import Courier, Keeper, Processor, open_signers
 from ingest.pulse import Clock
 from ingest.reads import Arrival
-from ingest.start import find_broker
 from ledger.epcis.times import parse_time_us
 from ledger.statement import Gap
 from tests.certificates import Authority
 from tests.ingest.brokers import shipped_mosquitto, start_shipped_mosquitto
-from tests.ingest.scene import T0, T0_S, make_folder, read_payload, serving
-from tests.ingest.test_deploy import PLAN as SITE_PLAN
-from tests.ingest.test_deploy import attended, device, make_settings
-from tests.ingest.test_mqtt import PLAN, publish, publisher, wait_until
-from tests.ingest.test_operate import (
+from tests.ingest.running import (
+    PLAN,
     PLAN_TEXT,
     Hands,
     ask,
+    attended,
     figures,
     is_ready,
     live,
     problems,
+    publish,
+    publisher,
+    secured_run,
+    wait_until,
 )
+from tests.ingest.scene import T0, T0_S, make_folder, read_payload, serving
+from tests.ingest.test_deploy import PLAN as SITE_PLAN
+from tests.ingest.test_deploy import device, make_settings
 from tests.optional import Broker, free_port, start_mosquitto, stop
 
 HOUR_US = 3_600_000_000
@@ -388,15 +392,7 @@ def test_an_expired_certificate_shows_and_a_new_one_is_taken(tmp_path: Path) -> 
     authority.issue("gw-1", valid=timedelta(seconds=4))
     with serving() as ledger:
         broker = start_shipped_mosquitto(tmp_path / "broker", "mosquitto-tls.conf", free_port())
-        url, credentials = find_broker(settings, f"mqtts://localhost:{broker.port}")
-        how = GatewayRun(
-            settings=settings,
-            plan=SITE_PLAN,
-            broker=url,
-            ledger_url=ledger.url,
-            client_id="gw-1",
-            credentials=credentials,
-        )
+        how = secured_run(settings, broker, ledger, plan=SITE_PLAN)
         try:
             with attended(Gateway(how)) as one:
                 said = expect(one)
@@ -431,15 +427,7 @@ def test_a_new_certificate_that_cannot_be_used_leaves_the_old_one(tmp_path: Path
         serving() as ledger,
         shipped_mosquitto(tmp_path / "broker", "mosquitto-tls.conf") as broker,
     ):
-        url, credentials = find_broker(settings, f"mqtts://localhost:{broker.port}")
-        how = GatewayRun(
-            settings=settings,
-            plan=SITE_PLAN,
-            broker=url,
-            ledger_url=ledger.url,
-            client_id="gw-1",
-            credentials=credentials,
-        )
+        how = secured_run(settings, broker, ledger, plan=SITE_PLAN)
         with attended(Gateway(how)) as one:
             (tmp_path / "broker" / "gw-1.pem").write_text("half a certif")
             one.reload()

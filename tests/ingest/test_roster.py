@@ -15,8 +15,8 @@ from ingest.reads import TICK_TOPIC
 from ingest.roster import ReaderView
 from ingest.site import Site, encode_tick
 from ledger.epcis.times import format_time
+from tests.ingest.running import ask
 from tests.ingest.scene import OBSERVE, SECRET, STATION, T0, hex_of, message, plan_of
-from tests.ingest.test_operate import ask
 
 S = 1_000_000
 READER = """[[reader]]

@@ -30,9 +30,8 @@ from tests.ingest.gap_scene import (
     told_by,
     told_offline,
 )
+from tests.ingest.running import is_ready, live, publisher, wait_until
 from tests.ingest.scene import SECRET, make_folder, serving
-from tests.ingest.test_mqtt import publisher, wait_until
-from tests.ingest.test_operate import is_ready, live
 from tests.optional import Broker
 
 FEWEST = 8
