@@ -21,6 +21,7 @@ import msgspec
 
 from ingest import loops, systemd
 from ingest.brokerurl import BrokerUrl
+from ingest.database import DISK_ERRORS
 from ingest.inbox import Inbox
 from ingest.link import Delivery, Link
 from ingest.loops import IDLE_SECONDS, Shared
@@ -199,8 +200,22 @@ class Gateway:
         if not is_present and before_us is not None:
             _LOG.error("%s has forgotten the session and what it held", self._how.broker)
             lost = SessionMessage(from_us=min(before_us, now_us), to_us=now_us)
-            self._own(SESSION_TOPIC, msgspec.json.encode(lost), now_us)
+            self._keep_lost(msgspec.json.encode(lost), now_us)
         self._session_us = now_us
+
+    def _keep_lost(self, payload: bytes, now_us: int) -> None:
+        """Keep word of a lost session at once: the next connection has no reason to say it.
+
+        It does not wait with the queue for room, nor is it lost with a gateway that is killed.
+        """
+        try:
+            with Inbox(self._how.settings.folder) as inbox:
+                inbox.keep([Arrival(SESSION_TOPIC, payload, now_us)])
+        except DISK_ERRORS as error:
+            _LOG.warning("word of the lost session waits for the disk: %s", error)
+            self._own(SESSION_TOPIC, payload, now_us)
+        else:
+            self._shared.arrived.set()
 
     def _note_session(self) -> None:
         """Keep until when the broker had our session, for the next start."""
@@ -312,6 +327,6 @@ class Gateway:
         shared.news.append((mine, open_signers(self._how.settings, mine)))
         shared.arrived.set()
         while shared.news and not shared.pause(IDLE_SECONDS):
-            pass
+            self.pulse.beat("main")
         self._subscriber.set_filters(filters)
         _LOG.info("the plan %s is in force, sha256 %s", plan.name, plan.sha256.hex())

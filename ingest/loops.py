@@ -26,7 +26,7 @@ from ingest.link import Delivery
 from ingest.pipeline import MESSAGES_PER_BATCH, Courier, Keeper, Processor, Signers
 from ingest.plan import Plan
 from ingest.pulse import Pulse
-from ingest.reads import CLOCK_TOPIC, QUOTA_TOPIC, Arrival
+from ingest.reads import CLOCK_TOPIC, OWN_TOPICS, QUOTA_TOPIC, Arrival
 from ingest.roster import QuotaMessage
 from ingest.settings import Settings
 from ingest.spool import Room, Spool
@@ -144,7 +144,11 @@ def _keep_with(
             _LOG.warning("nothing more is taken: %s", spool.why)
         if room is Room.WAIT:
             if shared.pause(IDLE_SECONDS):
-                return  # what was not kept is not acknowledged: the broker has it still
+                # What was not kept is not acknowledged: the broker has it still.
+                own = [one for one in shared.queue if one.arrival.topic in OWN_TOPICS]
+                if own:
+                    _settle_batch(shared, keeper, own, is_refused=False)
+                return
             continue
         if room is Room.REFUSE:
             shared.pause(REFUSE_PAUSE_SECONDS)
@@ -168,13 +172,15 @@ def _settle_batch(
     """Keep the batch however long the disk refuses; False where the gateway stops first.
 
     What was not kept is not acknowledged, so the broker has it still and sends it again. Of a
-    batch that is refused, messages are kept that say so.
+    batch that is refused, messages are kept that say so; the gateway's own are never refused.
     """
     arrivals = [one.arrival for one in batch]
     refused = 0
     if is_refused:
-        refused = len(arrivals)
-        arrivals = refusals(arrivals, shared.pulse.clock.wall_us())
+        said = [one for one in arrivals if one.topic in OWN_TOPICS]
+        others = [one for one in arrivals if one.topic not in OWN_TOPICS]
+        refused = len(others)
+        arrivals = [*said, *refusals(others, shared.pulse.clock.wall_us())]
     while True:
         try:
             kept = keeper.keep(arrivals)
@@ -193,6 +199,8 @@ def _settle_batch(
 
 def refusals(arrivals: Sequence[Arrival], now_us: int) -> list[Arrival]:
     """Return the gateway's own messages that it refused `arrivals`, each of bounded size."""
+    if not arrivals:
+        return []
     times = [one.received_us for one in arrivals]
     span = (min(times), max(*times, now_us))
     said: list[dict[str, int]] = [{}]
@@ -236,9 +244,11 @@ def _process_with(shared: Shared, processor: Processor, heartbeats: Heartbeats) 
         if shared.arrived.is_set():
             shared.arrived.clear()
             time.sleep(LINGER_SECONDS)
-        while processor.process() == MESSAGES_PER_BATCH and not shared.stopping.is_set():
+        while processor.process() == MESSAGES_PER_BATCH:
             pulse.beat("processor")
             shared.sealed.set()
+            if shared.stopping.is_set() or shared.news:
+                break  # a plan does not wait for the end of a backlog
         said = heartbeats.say_if_due()
         pulse.count({"heartbeats": said, "statements": said})
         shared.disk_takes("processor")
