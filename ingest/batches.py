@@ -9,6 +9,10 @@ A batch without a transformationID whose event is made can take no more.
 It may as well be the line that was offline: outputs that came by while no batch was open are
 kept, the last `HOMELESS_MAX` of them, until a batch of their time ends.
 
+A batch of hours would grow with each output, and is written with each commit. One that has a
+transformationID says what it has once that is `OUTPUTS_MAX` outputs or stands on `MESSAGES_MAX`
+messages, in a further event likewise, and goes on with a digest of each.
+
 The last `OVER_MAX` batches are kept for this, and of their outputs a digest each, so that a
 tag which was heard twice is an output once.
 
@@ -16,12 +20,15 @@ Pure: no I/O, no clock, no randomness.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 
 from ingest.reads import Quantity
 
 OVER_MAX = 32
 HOMELESS_MAX = 2_000
+OUTPUTS_MAX = 10_000
+MESSAGES_MAX = 50_000
 _DIGEST_SIZE = 8
 
 
@@ -95,10 +102,25 @@ def batch_at(batches: list[OpenBatch], at_us: int) -> OpenBatch | None:
     return None
 
 
-def add_output(one: OpenBatch, epc: str, at_us: int) -> None:
-    """Add an output to its batch, unless an event says it already."""
-    if not one.given or _digest(epc) not in _digests(one.given):
-        one.outputs.setdefault(epc, at_us)
+def add_output(one: OpenBatch, epc: str, at_us: int) -> bool:
+    """Add an output to its batch, unless an event says it already; return whether it is new."""
+    if epc in one.outputs or (one.given and _digest(epc) in _digests(one.given)):
+        return False
+    one.outputs[epc] = at_us
+    return True
+
+
+def is_full(one: OpenBatch) -> bool:
+    """Return whether the batch is to say what it has, so that it stays bounded."""
+    if one.transformation_id is None:
+        return False
+    return len(one.outputs) >= OUTPUTS_MAX or len(one.messages) >= MESSAGES_MAX
+
+
+def go_on(one: OpenBatch) -> None:
+    """Go on with a batch of which an event now says what it had."""
+    one.given += b"".join(map(_digest, one.outputs))
+    one.inputs, one.outputs, one.messages, one.untimed = (), {}, [], 0
 
 
 def keep_over(over: list[OverBatch], one: OpenBatch, *, is_told: bool) -> None:
@@ -152,5 +174,6 @@ def _digest(epc: str) -> bytes:
     return sha256(epc.encode()).digest()[:_DIGEST_SIZE]
 
 
+@lru_cache(maxsize=2)  # it is asked for each output, and changes when the batch opens
 def _digests(given: bytes) -> frozenset[bytes]:
     return frozenset(given[at : at + _DIGEST_SIZE] for at in range(0, len(given), _DIGEST_SIZE))

@@ -19,6 +19,8 @@ from ingest.batches import (
     add_output,
     adopt_homeless,
     batch_at,
+    go_on,
+    is_full,
     keep_homeless,
     keep_over,
     open_again,
@@ -294,15 +296,7 @@ def _start_batch(
         if one.end_us is None:
             one.end_us = max(line.time_us, one.start_us)
             why = f"the batch {one.batch} was never ended; it is taken to end with the next"
-            outcome.unresolved.append(
-                Unresolved(
-                    place=station.name,
-                    first_us=one.start_us,
-                    last_us=line.time_us,
-                    why=why,
-                    epcs=(),
-                )
-            )
+            outcome.unresolved.append(_odd(station, one, line.time_us, why))
     started = OpenBatch(
         batch=line.batch,
         transformation_id=line.transformation_id,
@@ -347,10 +341,15 @@ def _give_outputs(station: Station, state: StationState, one: Pass, outcome: Out
             homeless.append(epc)
             keep_homeless(state.homeless, epc, tag.first_us, one.messages[-1])
             continue
-        add_output(batch, epc, tag.first_us)
+        if not add_output(batch, epc, tag.first_us):
+            continue  # a tag that stays gives its batch no more than it has
         if not batch.messages or batch.messages[-1] != one.messages[-1]:
             batch.messages += one.messages
             batch.untimed += one.untimed
+    for batch in filter(is_full, state.batches):
+        at_us = batch.end_us or max(batch.outputs.values(), default=batch.start_us)
+        _tell_batch(station, state, batch, at_us, outcome)
+        go_on(batch)
     if homeless:
         why = "no batch was open when these outputs came by"
         outcome.unresolved.append(unresolved_pass(station, one, why, homeless))
@@ -365,29 +364,34 @@ def _finish_batches(
     for one in over:
         assert one.end_us is not None
         adopt_homeless(state.homeless, one)
-        made = BatchMade(
-            batch=one.batch,
-            transformation_id=one.transformation_id,
-            inputs=one.inputs,
-            lot=one.lot,
-            start_us=one.start_us,
-            end_us=one.end_us,
-            outputs=tuple(one.outputs),
-        )
-        if not made.outputs and not one.again:
+        if not (one.outputs or one.again or one.given):
             why = f"the batch {one.batch} ended without an output that was read"
-            outcome.unresolved.append(
-                Unresolved(
-                    place=station.name,
-                    first_us=one.start_us,
-                    last_us=one.end_us,
-                    why=why,
-                    epcs=(),
-                )
-            )
-        is_told = bool(made.outputs) or (bool(made.transformation_id) and not one.again)
-        keep_over(state.over, one, is_told=is_told or one.again)
+            outcome.unresolved.append(_odd(station, one, one.end_us, why))
+        is_known = one.again or bool(one.given)
+        is_told = bool(one.outputs) or (bool(one.transformation_id) and not is_known)
+        keep_over(state.over, one, is_told=is_told or is_known)
         if is_told:
-            events = interpret_batch(station, made)
-            messages = tuple(dict.fromkeys(one.messages))
-            _add(station, state, events, Cited(messages, untimed=one.untimed), outcome)
+            _tell_batch(station, state, one, one.end_us, outcome)
+
+
+def _tell_batch(
+    station: Station, state: StationState, one: OpenBatch, at_us: int, outcome: Outcome
+) -> None:
+    """Make the event of a batch as it is at `at_us`."""
+    made = BatchMade(
+        batch=one.batch,
+        transformation_id=one.transformation_id,
+        inputs=one.inputs,
+        lot=one.lot,
+        start_us=one.start_us,
+        end_us=at_us,
+        outputs=tuple(one.outputs),
+    )
+    cited = Cited(tuple(dict.fromkeys(one.messages)), untimed=one.untimed)
+    _add(station, state, interpret_batch(station, made), cited, outcome)
+
+
+def _odd(station: Station, one: OpenBatch, until_us: int, why: str) -> Unresolved:
+    return Unresolved(
+        place=station.name, first_us=one.start_us, last_us=until_us, why=why, epcs=()
+    )

@@ -165,3 +165,68 @@ def test_a_batch_never_ends_before_it_starts() -> None:
         str(one["transformationID"])[-1]: one["eventTime"] for one in transformations(outcome)
     }
     assert times == {"2": "2026-01-05T08:01:40.000Z", "1": "2026-01-05T08:01:00.000Z"}
+
+
+def pass_of(n: int, second: float) -> Message:
+    at = T0 + round(second * 1_000_000)
+    return message(read_payload(n, second), number=1_000 + round(second), at=at)
+
+
+@pytest.mark.parametrize("bound", ["OUTPUTS_MAX", "MESSAGES_MAX"])
+def test_a_batch_of_hours_says_its_outputs_in_parts_and_stays_bounded(
+    monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(batches, bound, 3)
+    site, outcome = Site(PLAN), Outcome(secret=SECRET)
+    parts: dict[str, bytes] = {}
+    for one in (
+        *(start(0), *(pass_of(n, 10 * n) for n in range(1, 11))),
+        *(batch("end", 110), END),
+    ):
+        site.take_message(one, outcome)
+        parts |= site.encode_parts()
+        site = Site(PLAN)  # as after a restart
+        site.restore(parts)
+    told = transformations(outcome)
+    assert len(told) > 3
+    assert [epc for one in told for epc in outputs(one)] == [sgtin(n) for n in range(1, 11)]  # type: ignore[attr-defined]
+    assert [("inputQuantityList" in one) for one in told] == [True] + [False] * (len(told) - 1)
+    assert len({str(one["transformationID"]) for one in told}) == 1
+    times = [str(one["eventTime"]) for one in told]
+    assert times == sorted(times)
+    assert times[0] < times[-1]
+    assert outcome.unresolved == []
+
+
+def test_what_was_said_in_a_part_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "OUTPUTS_MAX", 2)
+    passes = [pass_of(n, 10 * k) for k, n in enumerate((1, 2, 1, 2, 3, 1), 1)]
+    outcome = made(start(0), *passes, batch("end", 80), tick(200), late(2, 75), late(4, 76))
+    told = [outputs(one) for one in transformations(outcome)]
+    assert told == [[sgtin(1), sgtin(2)], [sgtin(3)], [sgtin(4)]]
+
+
+def test_a_batch_whose_outputs_are_all_said_ends_without_another_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "OUTPUTS_MAX", 2)
+    passes = [pass_of(1, 10), pass_of(2, 20), pass_of(1, 30)]
+    outcome = made(start(0), *passes, batch("end", 50))
+    assert [outputs(one) for one in transformations(outcome)] == [[sgtin(1), sgtin(2)]]
+    assert outcome.unresolved == []
+
+
+def test_a_tag_that_never_leaves_makes_its_batch_no_larger() -> None:
+    site, outcome = Site(PLAN), Outcome(secret=SECRET)
+    for one in (start(0), *(pass_of(1, 10 * n) for n in range(1, 200))):
+        site.take_message(one, outcome)
+    (size,) = (len(data) for name, data in site.encode_parts().items() if name[0] == "s")
+    assert size < 1_000
+
+
+def test_late_outputs_of_a_large_batch_cost_no_look_at_all_of_it_each() -> None:
+    given = b"".join(n.to_bytes(8) for n in range(50_000))
+    one = batches.OpenBatch("B", "urn:x", (), None, 0, 0, given=given, again=True)
+    before = batches._digests.cache_info().misses
+    assert all(batches.add_output(one, sgtin(n), n) for n in range(2_000))
+    assert batches._digests.cache_info().misses == before + 1
