@@ -28,12 +28,14 @@ from ingest.drafts import Notice, Outcome
 from ingest.plan import (
     Plan,
     ReaderRule,
+    SensorRule,
     Station,
     find_reader,
+    find_sensor,
     find_stations,
     stations_of_reader,
 )
-from ingest.reads import Fault, Message, Read, Vital
+from ingest.reads import Fault, Message, Read, Sample, Vital
 from ingest.refusals import RefusedMessage, refusal_notices
 from ingest.topics import filters_meet, sender_of, topic_matches
 from ingest.watch import WatchState
@@ -118,11 +120,11 @@ class Roster:
     ) -> tuple[str, bool]:
         """Return the reader that `message` is from, and whether all of it came before."""
         name = self._name_of(message.topic)
-        rule, sources = self._rules.get(name), self._sources_of(message.topic)
-        state = self._states.get(name)
+        rule, state = self._rules.get(name), self._states.get(name)
         found = []
         if state is None:
             state = self._states[name] = WatchState(message.received_us)
+        sources = self._sources_at(name, message.topic)
         self._changed.add(name)
         found += watch.take_message(name, state, rule, message, sources)
         repeats = 0
@@ -158,15 +160,27 @@ class Roster:
             for one in faults
             if one.hides_reads
         ]
-        if hidden and self._sources_of(message.topic):
+        if hidden and self._sources_at(name, message.topic):
             tally.faults += len(hidden)
             watch.take_faults(state, message, hidden)
+
+    def hear_samples(self, name: str, topic: str, samples: Iterable[Sample]) -> None:
+        """Note which sensors with the filter `#` are on a topic that says nothing of them."""
+        if self._sources_of(topic):
+            return
+        known = self._states[name].sensors
+        for one in samples:
+            rule = find_sensor(self._plan, topic, one.devices)
+            if rule is not None and rule.name not in known:
+                known.append(rule.name)
+                self._changed.add(name)
 
     def take_quota(self, quota: QuotaMessage, outcome: Outcome) -> None:
         """Tell of messages that the gateway refused."""
         by_reader: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
         for topic, count in quota.topics.items():
-            by_reader[self._name_of(topic), self._sources_of(topic)] += count
+            name = self._name_of(topic)
+            by_reader[name, self._sources_at(name, topic)] += count
         for (name, sources), count in by_reader.items():
             span = (quota.from_us, quota.to_us)
             self._tell(name, watch.quota_notices(name, span, count, sources), outcome)
@@ -322,7 +336,7 @@ class Roster:
             found = _station_sources(find_stations(self._plan, topic))
             if not found:
                 found = tuple(
-                    (one.party, one.asset or one.place or one.device_uri)
+                    _about(one)
                     for one in self._plan.sensors
                     if "#" not in one.topics
                     and any(topic_matches(pattern, topic) for pattern in one.topics)
@@ -331,9 +345,16 @@ class Roster:
                 self._sources[topic] = found
         return found
 
+    def _sources_at(self, name: str, topic: str) -> tuple[tuple[str, str], ...]:
+        """Return the same, of the sensors that were heard there if the topic says nothing."""
+        found, state = self._sources_of(topic), self._states.get(name)
+        if found or state is None or not state.sensors:
+            return found
+        return tuple(_about(one) for one in self._plan.sensors if one.name in state.sensors)
+
     def _sources_of_reader(self, name: str, state: WatchState) -> tuple[tuple[str, str], ...]:
         if state.topic:
-            return self._sources_of(state.topic)
+            return self._sources_at(name, state.topic)
         rule = self._rules.get(name)
         if rule is None:
             return ()
@@ -364,3 +385,7 @@ def _badness(clock: ClockView) -> tuple[bool, int]:
 
 def _station_sources(stations: Sequence[Station]) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys((one.party, one.read_point) for one in stations))
+
+
+def _about(rule: SensorRule) -> tuple[str, str]:
+    return rule.party, rule.asset or rule.place or rule.device_uri

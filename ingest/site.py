@@ -114,6 +114,9 @@ class Site:
             return
         refused: Counter[str] = Counter()
         hidden = list(decoded.faults)
+        samples = [one for one in decoded.others if isinstance(one, Sample)]
+        if samples:
+            self.roster.hear_samples(reader, message.topic, samples)
         heard = self.clocks.hear_samples(message, decoded.others)
         for item in decoded.others:
             if isinstance(item, Sample):

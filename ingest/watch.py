@@ -85,7 +85,8 @@ class Refused:
 class WatchState:
     """What is remembered of one reader; times are by the gateway's clock.
 
-    `silent_us` is until when silence is in a notice already, None while it is heard.
+    `silent_us` is until when silence is in a notice already, None while it is heard. `sensors`
+    are the names of those in the plan that it was heard to speak for, on no topic of theirs.
     """
 
     heard_us: int
@@ -95,6 +96,7 @@ class WatchState:
     counters: dict[str, Counter] = field(default_factory=dict)
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)
     refused: Refused | None = None
+    sensors: list[str] = field(default_factory=list)
 
 
 def take_message(

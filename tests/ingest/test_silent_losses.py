@@ -2,11 +2,25 @@
 
 import json
 
+import msgspec
 import pytest
 
 from ingest.decode import Decoded, decode_message
-from ingest.reads import Sample, TimeSource, Vital
-from tests.ingest.scene import STATION, T0, hex_of, message, plan_of, run_site, sgtin
+from ingest.drafts import Outcome
+from ingest.reads import QUOTA_TOPIC, Message, Sample, TimeSource, Vital
+from ingest.roster import QuotaMessage
+from ingest.site import Site
+from tests.ingest.scene import (
+    SECRET,
+    STATION,
+    T0,
+    T0_S,
+    hex_of,
+    message,
+    plan_of,
+    run_site,
+    sgtin,
+)
 from tests.ingest.test_decode import uplink
 from tests.ingest.test_site import FILL, SENSOR, tick
 
@@ -149,6 +163,46 @@ def test_what_a_place_of_the_plan_cannot_take_leaves_a_gap(payload: object, topi
     _, outcome = run_site(plan, [one, tick(100, everything=True)])
     assert [(fault.hides_reads, n) for n, fault in outcome.faults] == [(True, one.id)]
     assert [notice.count for notice in outcome.notices] == [1]
+
+
+UNREADABLE = b'{"device":"70B3D57ED0000001","temperature":4.'
+ASSET = "urn:epc:id:grai:9506000.00300.7"
+
+
+def sample(second: int, topic: str) -> Message:
+    body = {"device": "70B3D57ED0000001", "temperature": 4.0, "time": T0_S + second}
+    return message(body, topic, number=10 + second, at=T0 + second * 1_000_000)
+
+
+def test_an_unreadable_payload_is_a_gap_of_the_sensor_that_was_heard_on_its_topic() -> None:
+    site, outcome = Site(plan_of(SENSOR)), Outcome(secret=SECRET)
+    quota = QuotaMessage(T0, T0 + 1, {"net/1/up": 17, "net/2/up": 5})
+    parts: dict[str, bytes] = {}
+    for one in (
+        message(UNREADABLE, "net/1/up", 1),  # whose it is, nobody knows yet
+        sample(1, "net/1/up"),
+        message(UNREADABLE, "net/2/up", 50, T0 + 2_000_000),
+        message(UNREADABLE, "net/1/up", 51, T0 + 3_000_000),
+        message(msgspec.json.encode(quota), QUOTA_TOPIC, 52, T0 + 4_000_000),
+        tick(100, everything=True),
+    ):
+        site.take_message(one, outcome)
+        parts |= site.encode_parts()
+        site = Site(plan_of(SENSOR))  # as after a restart
+        site.restore(parts)
+    assert len(outcome.faults) == 3
+    told = {(one.what, one.source, one.count) for one in outcome.notices}
+    assert told == {(4, ASSET, 1), (3, ASSET, 17)}
+
+
+def test_a_sensor_that_left_the_plan_has_no_gap() -> None:
+    site, outcome = Site(plan_of(SENSOR)), Outcome(secret=SECRET)
+    site.take_message(sample(1, "net/1/up"), outcome)
+    after = Site(plan_of(STATION))
+    after.restore(site.encode_parts())
+    for one in (message(UNREADABLE, "net/1/up", 2), tick(100, everything=True)):
+        after.take_message(one, outcome)
+    assert outcome.notices == []
 
 
 def test_what_the_plan_does_not_want_leaves_none() -> None:
