@@ -90,8 +90,8 @@ class Hashed(NamedTuple):
 
 def hash_arrival(one: Arrival) -> Hashed:
     """Return what is kept of `one`; of a payload that is too long, its hash and length."""
-    topic, payload, received_us, monotonic_us, properties, _is_dup = one
-    digest, size = message_hash(topic, payload), len(payload)
+    topic, payload, received_us, monotonic_us, properties, _is_dup, digest = one
+    digest, size = digest or message_hash(topic, payload), len(payload)
     if size > MESSAGE_BYTES_MAX:
         return Hashed(digest, topic, b"", received_us, monotonic_us, properties, size)
     return Hashed(digest, topic, payload, received_us, monotonic_us, properties, 0)

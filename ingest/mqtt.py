@@ -15,9 +15,8 @@ A broker that has no session for us although it had one has forgotten what it he
 is told so. Certificates that were renewed are taken at each new connection.
 
 A broker that speaks only MQTT 3.1.1 (it says so, or does not answer at all) is met again in
-that version, with the same promise (`clean_session` false).
-
-Plain messages, nearly all there are, go past most of paho: see `ingest.frames`.
+that version, with the same promise (`clean_session` false). Plain messages, nearly all there
+are, go past most of paho: see `ingest.frames`.
 """
 
 import logging
@@ -38,7 +37,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.frames import FrameSocket, Publish
 from ingest.link import Delivery, Link
-from ingest.reads import Arrival
+from ingest.reads import Arrival, message_hash
 from ledger.errors import TagtrailError
 
 RECEIVE_MAX = 1_000
@@ -363,7 +362,9 @@ class Subscriber:
 
     def _received_plain(self, packet: Publish) -> None:
         topic, payload, packet_id, qos = packet
-        arrival = Arrival(topic, payload, self._wall_us(), self._steady_us())
+        now = (self._wall_us(), self._steady_us())
+        digest = message_hash(topic, payload)  # the keeper would wait for this thread for each
+        arrival = Arrival(topic, payload, *now, sha256=digest)
         self._deliver(Delivery(arrival, packet_id, qos, self._connection))
 
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:

@@ -59,7 +59,10 @@ class Message:
 
 
 class Arrival(NamedTuple):
-    """A message on its way into the inbox; `is_dup` where the broker says it sends it again."""
+    """A message on its way into the inbox; `is_dup` where the broker says it sends it again.
+
+    `sha256` is its identity where somebody has worked it out already.
+    """
 
     topic: str
     payload: bytes
@@ -67,6 +70,7 @@ class Arrival(NamedTuple):
     monotonic_us: int = 0
     properties: bytes = b""
     is_dup: bool = False
+    sha256: bytes = b""
 
 
 class AgainMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
