@@ -8,6 +8,7 @@ Each thread opens the file for itself; one waits `BUSY_SECONDS_MAX` for another'
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from ledger.errors import ParseError, TagtrailError
 
 BUSY_SECONDS_MAX = 30.0
+_BUSY_PAUSE_SECONDS = 0.01
 _NONE: Mapping[int, str] = {}
 
 
@@ -37,7 +39,7 @@ def open_database(
     connection = None
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS_MAX, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         with transaction(connection):
@@ -60,6 +62,21 @@ def open_database(
         connection.close()
         raise ParseError(str(path), f"has version {found}; this program knows {version}")
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Write ahead; where another opens a new file too, SQLite refuses without waiting."""
+    deadline = time.monotonic() + BUSY_SECONDS_MAX
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_SECONDS)
+        else:
+            return
 
 
 def open_reader(path: Path, version: int) -> sqlite3.Connection:

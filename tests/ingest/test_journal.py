@@ -3,8 +3,10 @@
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from ingest.database import SpoolError
 from ingest.inbox import Inbox, Kept, Pruned
 from ingest.inboxreader import InboxReader
 from ingest.reads import MESSAGE_BYTES_MAX, Arrival, Fault
+from tests.optional import ROOT
 
 FIRST = "inbox/000000000001.journal"
 
@@ -139,6 +142,50 @@ def test_several_writers_append_in_turn(
         assert kept(one) == kept(other)
         assert len(kept(one)) == 30
     assert len(list((tmp_path / "inbox").iterdir())) > 3
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import ingest.journal
+from ingest.inbox import Inbox
+from ingest.reads import Arrival
+ingest.journal.SEGMENT_BYTES = 20_000
+folder, who = Path(sys.argv[1]), sys.argv[2]
+with Inbox(folder) as inbox:
+    for n in range(0, 70_000, 7):
+        inbox.keep([Arrival("t", f"{who}-{n + k}".encode(), 1 + n) for k in range(7)])
+        print(n + 7, flush=True)
+"""
+
+
+def test_two_processes_that_are_killed_lose_nothing_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.journal.SEGMENT_BYTES", 20_000)
+    told: dict[str, int] = {}
+    for turn in range(3):
+        with ExitStack() as stack:
+            writers = {
+                f"{turn}{name}": stack.enter_context(
+                    subprocess.Popen(
+                        [sys.executable, "-c", WRITER, str(tmp_path), f"{turn}{name}"],
+                        stdout=subprocess.PIPE,
+                        text=True,
+                        cwd=ROOT,
+                    )
+                )
+                for name in "ab"
+            }
+            for name, one in writers.items():
+                assert one.stdout is not None
+                for _ in range(20 + 13 * turn):
+                    told[name] = int(one.stdout.readline())
+                one.kill()
+    with Inbox(tmp_path) as inbox:
+        there = {one.payload.decode() for one in inbox.load_after(0, 1_000_000)}
+    assert not {f"{who}-{n}" for who, count in told.items() for n in range(count)} - there
+    assert sum(told.values()) >= 3 * 2 * 20 * 7
 
 
 def test_old_payloads_go_by_whole_files_and_what_they_were_stays_known(
